@@ -1,0 +1,42 @@
+//! The wasm-bridge driver: containers of a network are ports of one bridge.
+//!
+//! What Docker's built-in bridge driver does, with its options (`settings`),
+//! but without its rights: the driver holds handles of its own links and
+//! nothing else.
+
+mod endpoint;
+mod mac;
+mod network;
+mod settings;
+
+use wasmnet_sdk::{
+    Endpoint, EndpointRequest, EndpointSettings, Error, JoinInfo, Network, NetworkDriver,
+};
+
+struct Bridge;
+
+wasmnet_sdk::network_driver! {
+    driver: Bridge,
+    name: "bridge",
+    description: "Containers of one host on a Linux bridge, with NAT to the outside.",
+}
+
+// === impl Bridge ===
+
+// What is not here needs no code: the host deletes what an endpoint or network made.
+impl NetworkDriver for Bridge {
+    fn create_network(network: &Network) -> Result<(), Error> {
+        network::create(network)
+    }
+
+    fn create_endpoint(
+        network: &Network,
+        request: &EndpointRequest,
+    ) -> Result<EndpointSettings, Error> {
+        endpoint::create(network, request)
+    }
+
+    fn join(network: &Network, _endpoint: &Endpoint, _sandbox: &str) -> Result<JoinInfo, Error> {
+        endpoint::join(network)
+    }
+}

@@ -1,0 +1,112 @@
+//! From a protocol call to a driver call: the order of calls, the transaction
+//! around each, and the answers that need no driver.
+//!
+//! The engine repeats calls, forgets calls and asks about ids nobody knows (after a
+//! crash of either side). The host knows every network and endpoint from its ledger,
+//! so all of that is dealt with here, once, and drivers see clean lives:
+//!
+//! * A repeated call gets the answer it got before; one that contradicts what was
+//!   made before is an error.
+//! * Leaving or deleting what is not there is a success.
+//! * A failing driver cannot keep what the engine has given up: leaving and deleting
+//!   happen in any case, with an error for the log. The engine does not ask again.
+//! * An address given to a new endpoint evicts the endpoint that had it.
+//!
+//! Calls of one network happen in order; those of different networks side by side.
+
+mod check;
+mod drivers;
+mod endpoint;
+mod error;
+mod ipam;
+mod locks;
+mod network;
+
+use std::sync::Arc;
+
+use self::locks::Locks;
+pub use self::{
+    drivers::{Drivers, Roles, Slot},
+    error::Error,
+};
+use crate::{
+    id::{DriverName, NetworkId},
+    kernel::Kernel,
+    ledger::{Ledger, Limits, Scope, Transaction},
+    runtime::{Call, CallLimits, Driver},
+};
+
+/// Takes calls to drivers.
+pub struct Dispatcher {
+    kernel: Arc<dyn Kernel>,
+    ledger: Arc<Ledger>,
+    drivers: Drivers,
+    networks: Locks<NetworkId>,
+    pools: Locks<(DriverName, String)>,
+}
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// A dispatcher for these drivers.
+    pub fn new(kernel: Arc<dyn Kernel>, ledger: Arc<Ledger>, drivers: Drivers) -> Self {
+        Self { kernel, ledger, drivers, networks: Locks::default(), pools: Locks::default() }
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// The kernel.
+    pub fn kernel(&self) -> &Arc<dyn Kernel> {
+        &self.kernel
+    }
+
+    /// The drivers.
+    pub fn drivers(&self) -> &Drivers {
+        &self.drivers
+    }
+
+    /// What the engine is told about a driver. Answered from memory, whatever the
+    /// driver's state.
+    pub fn roles(&self, name: &DriverName) -> Roles {
+        self.drivers.roles(name)
+    }
+
+    /// Keeps calls of a network out until the guard is dropped.
+    pub async fn lock_network(&self, network: &NetworkId) -> impl Drop + use<> {
+        self.networks.lock(network.clone()).await
+    }
+
+    fn driver(&self, name: &DriverName) -> Result<Arc<Driver>, Error> {
+        self.drivers.get(name).map_err(Error::Call)
+    }
+
+    fn begin(&self, driver: &DriverName, scope: Option<Scope>) -> Transaction {
+        let (kernel, ledger) = (Arc::clone(&self.kernel), Arc::clone(&self.ledger));
+        Transaction::begin(kernel, ledger, driver.clone(), scope, Limits::default())
+    }
+
+    fn call(&self, transaction: &Transaction) -> Call {
+        Call { transaction: transaction.clone(), limits: CallLimits::default() }
+    }
+
+    /// Ends a transaction by what came of the call: rolls it back, or leaves it to
+    /// be committed.
+    async fn settle<T, E: Into<Error>>(
+        &self,
+        transaction: &Transaction,
+        result: Result<T, E>,
+    ) -> Result<T, Error> {
+        if result.is_err() {
+            transaction.roll_back().await;
+        }
+        result.map_err(Into::into)
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
+}

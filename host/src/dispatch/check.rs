@@ -1,0 +1,100 @@
+//! What a driver's answers must be like, whatever the driver.
+
+use crate::{
+    id::{EndpointId, NetworkId},
+    kernel::{LinkKind, Object},
+    ledger::{Changes, Scope, State},
+    model::{EndpointRequest, EndpointSettings, JoinInfo},
+    runtime::CallError,
+};
+
+/// Longest interface prefix; the kernel's names have 15 bytes, the number needs some.
+const PREFIX_MAX: usize = 12;
+
+/// Keeps of a driver's settings what the request left open: the engine takes any
+/// other field for an attempt to change its own choice, even if it is equal.
+pub(super) fn settings(
+    state: &State,
+    network: &NetworkId,
+    request: &EndpointRequest,
+    settings: EndpointSettings,
+) -> Result<EndpointSettings, CallError> {
+    let method = "create-endpoint";
+    let other = |what: &str| CallError::Answer {
+        method,
+        reason: format!("it changed the {what} that was asked for"),
+    };
+    if request.mac.is_some() && settings.mac.is_some() && settings.mac != request.mac {
+        return Err(other("MAC address"));
+    }
+    if request.ipv4.is_some() && settings.ipv4.is_some() && settings.ipv4 != request.ipv4 {
+        return Err(other("IPv4 address"));
+    }
+    if request.ipv6.is_some() && settings.ipv6.is_some() && settings.ipv6 != request.ipv6 {
+        return Err(other("IPv6 address"));
+    }
+    let chosen = EndpointSettings {
+        ipv4: settings.ipv4.filter(|_| request.ipv4.is_none()),
+        ipv6: settings.ipv6.filter(|_| request.ipv6.is_none()),
+        mac: settings.mac.filter(|_| request.mac.is_none()),
+    };
+    let taken = chosen.mac.filter(|mac| {
+        state
+            .endpoints_of(network)
+            .any(|(_, other)| other.request.mac.or(other.settings.mac) == Some(*mac))
+    });
+    if let Some(mac) = taken {
+        let reason = format!("another endpoint of the network has MAC address {mac}");
+        return Err(CallError::Answer { method, reason });
+    }
+    Ok(chosen)
+}
+
+/// The container's interface must be the endpoint's own.
+pub(super) fn join(
+    state: &State,
+    changes: &Changes,
+    scope: &Scope,
+    info: &JoinInfo,
+) -> Result<(), CallError> {
+    let Some(interface) = &info.interface else { return Ok(()) };
+    let wrong = |reason: String| CallError::Answer { method: "join", reason };
+    let prefix = &interface.prefix;
+    let fits = !prefix.is_empty()
+        && prefix.len() <= PREFIX_MAX
+        && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if !fits {
+        return Err(wrong(format!("\"{}\" cannot begin a link's name", prefix.escape_default())));
+    }
+    let own = |object: &Object| match object {
+        Object::Link(link) => {
+            let peer = match &link.kind {
+                LinkKind::Veth { peer, .. } => Some(peer),
+                LinkKind::Bridge => None,
+            };
+            peer.unwrap_or(&link.name).as_str() == interface.source
+        }
+        _ => false,
+    };
+    let stored = state
+        .objects
+        .in_scope(scope)
+        .filter(|(key, _)| !changes.objects.contains_key(*key))
+        .any(|(_, entry)| own(&entry.object));
+    let made = changes
+        .objects
+        .values()
+        .flatten()
+        .any(|entry| !entry.doomed && entry.scope == *scope && own(&entry.object));
+    if stored || made {
+        Ok(())
+    } else {
+        let source = interface.source.escape_default();
+        Err(wrong(format!("\"{source}\" is no link of this endpoint")))
+    }
+}
+
+/// What is said about an endpoint in the log.
+pub(super) fn short(id: &EndpointId) -> String {
+    id.as_str().chars().take(12).collect()
+}

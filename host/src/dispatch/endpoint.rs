@@ -1,0 +1,325 @@
+//! Endpoints.
+
+use super::{Dispatcher, Error, check, network::forced, now};
+use crate::{
+    id::{DriverName, EndpointId, NetworkId},
+    ledger::{EndpointKey, EndpointRecord, Joined, NetworkRecord, Scope},
+    model::{EndpointRequest, EndpointSettings, JoinInfo, Network, Options, PortBinding},
+    runtime::{Call, CallError, Driver, Endpoint},
+};
+
+/// The steps of an endpoint's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// It is no longer its container's way out.
+    Revoke,
+    /// It is no longer in its sandbox.
+    Leave,
+    /// It is gone.
+    Delete,
+}
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// Makes an endpoint and says what the driver chose for it.
+    pub async fn create_endpoint(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        request: EndpointRequest,
+    ) -> Result<EndpointSettings, Error> {
+        let _order = self.lock_network(network).await;
+        let of = self.need_network(name, network)?;
+        let existing = self.ledger.read().endpoint(network, &request.id).cloned();
+        if let Some(record) = existing {
+            let repeated = record.request == request;
+            return if repeated {
+                Ok(record.settings)
+            } else {
+                Err(Error::EndpointExists(request.id))
+            };
+        }
+        self.evict_holders(name, &of, &request).await;
+
+        let driver = self.driver(name)?;
+        let key = EndpointKey { network: network.clone(), endpoint: request.id.clone() };
+        let transaction = self.begin(name, Some(scope_of(name, &key)));
+        let answer = driver.create_endpoint(self.call(&transaction), &of.network, &request).await;
+        let answer = answer
+            .and_then(|settings| check::settings(&self.ledger.read(), network, &request, settings));
+        let settings = self.settle(&transaction, answer).await?;
+        let record =
+            EndpointRecord { request, settings, joined: None, programmed: None, created: now() };
+        transaction.set_endpoint(key, Some(record)).await;
+        transaction.commit().await?;
+        Ok(settings)
+    }
+
+    /// Connects an endpoint to a sandbox and says what the engine is to set up there.
+    pub async fn join(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+        sandbox: &str,
+    ) -> Result<JoinInfo, Error> {
+        let _order = self.lock_network(network).await;
+        let (of, record) = self.need_endpoint(name, network, endpoint)?;
+        if let Some(joined) = record.joined {
+            let repeated = joined.sandbox == sandbox;
+            return if repeated { Ok(joined.info) } else { Err(Error::Joined(endpoint.clone())) };
+        }
+        let driver = self.driver(name)?;
+        let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
+        let scope = scope_of(name, &key);
+        let transaction = self.begin(name, Some(scope.clone()));
+        let answer =
+            driver.join(self.call(&transaction), &of.network, view(&record), sandbox).await;
+        let changes = transaction.changes().await;
+        let answer = answer.and_then(|info| {
+            check::join(&self.ledger.read(), &changes, &scope, &info).map(|()| info)
+        });
+        let info = self.settle(&transaction, answer).await?;
+        let joined = Some(Joined { sandbox: sandbox.to_owned(), info: info.clone() });
+        transaction.set_endpoint(key, Some(EndpointRecord { joined, ..record })).await;
+        transaction.commit().await?;
+        Ok(info)
+    }
+
+    /// The endpoint has become its container's way out: publishes its ports.
+    pub async fn program(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+        ports: Vec<PortBinding>,
+    ) -> Result<(), Error> {
+        let _order = self.lock_network(network).await;
+        let (of, record) = self.need_endpoint(name, network, endpoint)?;
+        if record.programmed.as_ref() == Some(&ports) {
+            return Ok(());
+        }
+        let driver = self.driver(name)?;
+        let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
+        let transaction = self.begin(name, Some(scope_of(name, &key)));
+        let call = self.call(&transaction);
+        let answer = driver.program(call, &of.network, view(&record), &ports).await;
+        self.settle(&transaction, answer).await?;
+        let programmed = Some(ports);
+        transaction.set_endpoint(key, Some(EndpointRecord { programmed, ..record })).await;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The endpoint is no longer its container's way out.
+    pub async fn revoke(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+    ) -> Result<(), Error> {
+        self.farewell(name, network, endpoint, Farewell::Revoke).await
+    }
+
+    /// Disconnects an endpoint from its sandbox.
+    pub async fn leave(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+    ) -> Result<(), Error> {
+        self.farewell(name, network, endpoint, Farewell::Leave).await
+    }
+
+    /// Deletes an endpoint with everything it has.
+    pub async fn delete_endpoint(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+    ) -> Result<(), Error> {
+        self.farewell(name, network, endpoint, Farewell::Delete).await
+    }
+
+    /// Facts about an endpoint; none if the driver has none to give.
+    pub async fn endpoint_info(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+    ) -> Result<Options, Error> {
+        let _order = self.lock_network(network).await;
+        let Ok((of, record)) = self.need_endpoint(name, network, endpoint) else {
+            return Ok(Options::new());
+        };
+        let driver = self.driver(name)?;
+        let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
+        let transaction = self.begin(name, Some(scope_of(name, &key)));
+        let call = self.call(&transaction);
+        let info = driver.endpoint_info(call, &of.network, view(&record)).await;
+        transaction.roll_back().await;
+        Ok(info?)
+    }
+
+    /// Deletes an endpoint that died without the engine saying so.
+    pub async fn evict(&self, network: &NetworkId, endpoint: &EndpointId, why: &str) {
+        let Some(record) = self.ledger.read().networks.get(network).cloned() else { return };
+        let _order = self.lock_network(network).await;
+        self.evict_locked(&record.driver, network, endpoint, why).await;
+    }
+
+    /// Evicts endpoints that have an address the engine now gives to another: it
+    /// would not if they were alive.
+    async fn evict_holders(&self, name: &DriverName, of: &NetworkRecord, new: &EndpointRequest) {
+        let network = &of.network.id;
+        let wanted: Vec<_> = new.addresses(&EndpointSettings::default()).collect();
+        let holders: Vec<_> = self
+            .ledger
+            .read()
+            .endpoints_of(network)
+            .filter(|(_, record)| record.addresses().any(|address| wanted.contains(&address)))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for holder in holders {
+            self.evict_locked(name, network, &holder, "its address was given to another").await;
+        }
+    }
+
+    async fn evict_locked(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+        why: &str,
+    ) {
+        let Some(record) = self.ledger.read().endpoint(network, endpoint).cloned() else { return };
+        tracing::warn!(%network, endpoint = %check::short(endpoint), why, "stale endpoint removed");
+        let mut steps = vec![Farewell::Delete];
+        if record.joined.is_some() {
+            steps.insert(0, Farewell::Leave);
+        }
+        if record.programmed.is_some() {
+            steps.insert(0, Farewell::Revoke);
+        }
+        for step in steps {
+            if let Err(error) = self.farewell_locked(name, network, endpoint, step).await {
+                tracing::warn!(error = %crate::error::chain(&error), "while removing a stale endpoint");
+            }
+        }
+    }
+
+    async fn farewell(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+        step: Farewell,
+    ) -> Result<(), Error> {
+        let _order = self.lock_network(network).await;
+        self.farewell_locked(name, network, endpoint, step).await
+    }
+
+    /// Takes one step of an endpoint's end, even if the driver fails in it.
+    async fn farewell_locked(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+        step: Farewell,
+    ) -> Result<(), Error> {
+        let Ok((of, record)) = self.need_endpoint(name, network, endpoint) else { return Ok(()) };
+        if step.is_done(&record) {
+            return Ok(());
+        }
+        let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
+        let scope = scope_of(name, &key);
+        let transaction = self.begin(name, Some(scope.clone()));
+        let asked = match self.driver(name) {
+            Ok(driver) => {
+                let call = self.call(&transaction);
+                step.ask(&driver, call, &of.network, view(&record)).await.map_err(Error::from)
+            }
+            Err(error) => Err(error),
+        };
+        let (transaction, failure) = match asked {
+            Ok(()) => (transaction, None),
+            Err(error) => {
+                transaction.roll_back().await;
+                (self.begin(name, Some(scope.clone())), Some(error))
+            }
+        };
+        if step == Farewell::Delete {
+            transaction.sweep(&scope).await;
+        }
+        transaction.set_endpoint(key, step.take(record)).await;
+        transaction.commit().await?;
+        forced(name, step.method(), failure)
+    }
+
+    fn need_endpoint(
+        &self,
+        name: &DriverName,
+        network: &NetworkId,
+        endpoint: &EndpointId,
+    ) -> Result<(NetworkRecord, EndpointRecord), Error> {
+        let of = self.need_network(name, network)?;
+        let record = self.ledger.read().endpoint(network, endpoint).cloned();
+        record.map(|record| (of, record)).ok_or_else(|| Error::NoEndpoint(endpoint.clone()))
+    }
+}
+
+fn scope_of(driver: &DriverName, key: &EndpointKey) -> Scope {
+    Scope {
+        driver: driver.clone(),
+        network: key.network.clone(),
+        endpoint: Some(key.endpoint.clone()),
+    }
+}
+
+fn view(record: &EndpointRecord) -> Endpoint<'_> {
+    Endpoint { request: &record.request, settings: &record.settings }
+}
+
+// === impl Farewell ===
+
+impl Farewell {
+    fn method(self) -> &'static str {
+        match self {
+            Self::Revoke => "revoke-external-connectivity",
+            Self::Leave => "leave",
+            Self::Delete => "delete-endpoint",
+        }
+    }
+
+    /// Whether there is nothing left to do.
+    fn is_done(self, record: &EndpointRecord) -> bool {
+        match self {
+            Self::Revoke => record.programmed.is_none(),
+            Self::Leave => record.joined.is_none(),
+            Self::Delete => false,
+        }
+    }
+
+    /// What is left of the record.
+    fn take(self, record: EndpointRecord) -> Option<EndpointRecord> {
+        match self {
+            Self::Revoke => Some(EndpointRecord { programmed: None, ..record }),
+            Self::Leave => Some(EndpointRecord { programmed: None, joined: None, ..record }),
+            Self::Delete => None,
+        }
+    }
+
+    async fn ask(
+        self,
+        driver: &Driver,
+        call: Call,
+        network: &Network,
+        endpoint: Endpoint<'_>,
+    ) -> Result<(), CallError> {
+        match self {
+            Self::Revoke => driver.revoke(call, network, endpoint).await,
+            Self::Leave => driver.leave(call, network, endpoint).await,
+            Self::Delete => driver.delete_endpoint(call, network, endpoint).await,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Address management. Calls about one pool happen in order, and so do calls
+//! that make pools.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Dispatcher, Error};
+use crate::{
+    id::DriverName,
+    model::{Options, PoolRequest, ReservedPool},
+};
+
+/// The key under which calls that make pools queue.
+const NEW_POOLS: &str = "";
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// Reserves a pool.
+    pub async fn request_pool(
+        &self,
+        name: &DriverName,
+        request: &PoolRequest,
+    ) -> Result<ReservedPool, Error> {
+        let _order = self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await;
+        let driver = self.driver(name)?;
+        let transaction = self.begin(name, None);
+        let answer = driver.request_pool(self.call(&transaction), request).await;
+        let pool = self.settle(&transaction, answer).await?;
+        transaction.commit().await?;
+        Ok(pool)
+    }
+
+    /// Gives a pool back.
+    pub async fn release_pool(&self, name: &DriverName, pool: &str) -> Result<(), Error> {
+        let _order = self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await;
+        let _quiet = self.pools.lock((name.clone(), pool.to_owned())).await;
+        let driver = self.driver(name)?;
+        let transaction = self.begin(name, None);
+        let answer = driver.release_pool(self.call(&transaction), pool).await;
+        self.settle(&transaction, answer).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Reserves an address of a pool: this one, or any.
+    pub async fn request_address(
+        &self,
+        name: &DriverName,
+        pool: &str,
+        address: Option<IpAddr>,
+        options: &Options,
+    ) -> Result<IpNet, Error> {
+        let _order = self.pools.lock((name.clone(), pool.to_owned())).await;
+        let driver = self.driver(name)?;
+        let transaction = self.begin(name, None);
+        let call = self.call(&transaction);
+        let answer = driver.request_address(call, pool, address, options).await;
+        let net = self.settle(&transaction, answer).await?;
+        transaction.commit().await?;
+        Ok(net)
+    }
+
+    /// Gives an address back.
+    pub async fn release_address(
+        &self,
+        name: &DriverName,
+        pool: &str,
+        address: IpAddr,
+    ) -> Result<(), Error> {
+        let _order = self.pools.lock((name.clone(), pool.to_owned())).await;
+        let driver = self.driver(name)?;
+        let transaction = self.begin(name, None);
+        let answer = driver.release_address(self.call(&transaction), pool, address).await;
+        self.settle(&transaction, answer).await?;
+        Ok(transaction.commit().await?)
+    }
+}

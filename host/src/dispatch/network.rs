@@ -1,0 +1,165 @@
+//! Networks, and what is about no network in particular.
+
+use super::{Dispatcher, Error, now};
+use crate::{
+    id::{DriverName, NetworkId},
+    ledger::{EndpointKey, NetworkRecord, Scope},
+    model::{Network, Node, Options, Pool},
+};
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// Whether the engine should skip the IPv4 and the IPv6 gateway.
+    pub async fn gateway_allocation(
+        &self,
+        name: &DriverName,
+        options: &Options,
+    ) -> Result<(bool, bool), Error> {
+        let transaction = self.begin(name, None);
+        let driver = self.driver(name)?;
+        let skip = driver.gateway_allocation(self.call(&transaction), options).await;
+        transaction.roll_back().await;
+        Ok(skip?)
+    }
+
+    /// Allots what a network needs on all nodes of a Swarm.
+    pub async fn allocate_network(
+        &self,
+        name: &DriverName,
+        id: &NetworkId,
+        options: &Options,
+        ipv4: &[Pool],
+        ipv6: &[Pool],
+    ) -> Result<Options, Error> {
+        let _order = self.lock_network(id).await;
+        let driver = self.driver(name)?;
+        let transaction = self.begin(name, None);
+        let call = self.call(&transaction);
+        let answer = driver.allocate_network(call, id.as_str(), options, ipv4, ipv6).await;
+        let options = self.settle(&transaction, answer).await?;
+        transaction.commit().await?;
+        Ok(options)
+    }
+
+    /// Gives it back.
+    pub async fn free_network(&self, name: &DriverName, id: &NetworkId) -> Result<(), Error> {
+        let _order = self.lock_network(id).await;
+        let driver = self.driver(name)?;
+        let transaction = self.begin(name, None);
+        let answer = driver.free_network(self.call(&transaction), id.as_str()).await;
+        self.settle(&transaction, answer).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Makes a network.
+    pub async fn create_network(&self, name: &DriverName, network: Network) -> Result<(), Error> {
+        let _order = self.lock_network(&network.id).await;
+        let existing = self.ledger.read().networks.get(&network.id).cloned();
+        if let Some(record) = existing {
+            let repeated = record.driver == *name && record.network == network;
+            return if repeated { Ok(()) } else { Err(Error::NetworkExists(network.id)) };
+        }
+        let driver = self.driver(name)?;
+        let id = network.id.clone();
+        let transaction = self.begin(name, Some(Scope::network(name.clone(), id.clone())));
+        let answer = driver.create_network(self.call(&transaction), &network).await;
+        self.settle(&transaction, answer).await?;
+        let record = NetworkRecord { driver: name.clone(), network, created: now() };
+        transaction.set_network(id.clone(), Some(record)).await;
+        transaction.commit().await?;
+        tracing::info!(driver = %name, network = %id, "network created");
+        Ok(())
+    }
+
+    /// Deletes a network with everything in it, even if the driver fails.
+    pub async fn delete_network(&self, name: &DriverName, id: &NetworkId) -> Result<(), Error> {
+        let _order = self.lock_network(id).await;
+        let Some(record) = self.network_record(name, id) else { return Ok(()) };
+        let scope = Scope::network(name.clone(), id.clone());
+        let transaction = self.begin(name, Some(scope.clone()));
+        let asked = match self.driver(name) {
+            Ok(driver) => {
+                let call = self.call(&transaction);
+                driver.delete_network(call, &record.network).await.map_err(Error::from)
+            }
+            Err(error) => Err(error),
+        };
+        let (transaction, failure) = match asked {
+            Ok(()) => (transaction, None),
+            Err(error) => {
+                transaction.roll_back().await;
+                (self.begin(name, Some(scope.clone())), Some(error))
+            }
+        };
+        transaction.sweep(&scope).await;
+        let endpoints: Vec<_> =
+            self.ledger.read().endpoints_of(id).map(|(endpoint, _)| endpoint.clone()).collect();
+        for endpoint in endpoints {
+            transaction.set_endpoint(EndpointKey { network: id.clone(), endpoint }, None).await;
+        }
+        transaction.set_network(id.clone(), None).await;
+        transaction.commit().await?;
+        tracing::info!(driver = %name, network = %id, "network deleted");
+        forced(name, "delete-network", failure)
+    }
+
+    /// Tells a driver about a Swarm node.
+    pub async fn discover(
+        &self,
+        name: &DriverName,
+        node: Node,
+        appeared: bool,
+    ) -> Result<(), Error> {
+        let driver = self.driver(name)?;
+        let transaction = self.begin(name, None);
+        let answer = driver.discover(self.call(&transaction), node, appeared).await;
+        self.settle(&transaction, answer).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Tells a network's driver that the host has made its objects again.
+    pub async fn restore_network(&self, id: &NetworkId) -> Result<(), Error> {
+        let _order = self.lock_network(id).await;
+        let Some(record) = self.ledger.read().networks.get(id).cloned() else { return Ok(()) };
+        let driver = self.driver(&record.driver)?;
+        let scope = Scope::network(record.driver.clone(), id.clone());
+        let transaction = self.begin(&record.driver, Some(scope));
+        let answer = driver.restore_network(self.call(&transaction), &record.network).await;
+        self.settle(&transaction, answer).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// A network of this driver.
+    pub(super) fn network_record(
+        &self,
+        name: &DriverName,
+        id: &NetworkId,
+    ) -> Option<NetworkRecord> {
+        self.ledger.read().networks.get(id).filter(|record| record.driver == *name).cloned()
+    }
+
+    /// A network of this driver, or the error that says how to get it back.
+    pub(super) fn need_network(
+        &self,
+        name: &DriverName,
+        id: &NetworkId,
+    ) -> Result<NetworkRecord, Error> {
+        self.network_record(name, id)
+            .ok_or_else(|| Error::NoNetwork { driver: name.clone(), network: id.clone() })
+    }
+}
+
+/// The answer to a call that happened although the driver may have failed in it.
+pub(super) fn forced(
+    driver: &DriverName,
+    method: &'static str,
+    failure: Option<Error>,
+) -> Result<(), Error> {
+    match failure {
+        None => Ok(()),
+        Some(error) => {
+            Err(Error::Forced { driver: driver.clone(), method, source: Box::new(error) })
+        }
+    }
+}

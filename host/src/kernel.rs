@@ -1,0 +1,102 @@
+//! The kernel, behind a trait: what a driver call does to it, one object at a time.
+//!
+//! Everything the host ever makes is an [`Object`], and there are three verbs:
+//! create, replace, delete. That is little enough to be undone (each verb has an
+//! inverse), recorded (an object is a row of the ledger), compared (the ledger's
+//! objects against a [`Snapshot`]) and simulated ([`Simulated`]), all in one way
+//! for all kinds of objects.
+//!
+//! Firewall entries are the exception: they go to the kernel in batches, all or
+//! nothing, since that is what nftables offers.
+
+mod error;
+pub mod linux;
+mod name;
+mod object;
+mod simulated;
+mod snapshot;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+pub use self::{
+    error::{Error, Refusal},
+    name::{InvalidLinkName, LinkName},
+    object::{
+        Address, FirewallEntry, Link, LinkKind, Neighbour, Object, ObjectKey, Policy, Route, Sysctl,
+    },
+    simulated::Simulated,
+    snapshot::{ObservedLink, Snapshot},
+};
+
+/// What takes a successful verb back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undo {
+    /// The object was made: delete it.
+    Delete(Object),
+    /// The first object was replaced by the second: put it back.
+    Replace(Object, Object),
+    /// Nothing has to be done, the state goes away with another object.
+    Nothing,
+}
+
+/// Firewall entries that come and go together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FirewallBatch {
+    /// Entries to add.
+    pub add: BTreeSet<FirewallEntry>,
+    /// Entries to remove; ones that are not there are ignored.
+    pub remove: BTreeSet<FirewallEntry>,
+}
+
+/// What happened to a link, seen by whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A link went away: it was deleted or moved to another namespace.
+    LinkGone(LinkName),
+    /// Events were lost; compare everything.
+    Overrun,
+}
+
+/// A kernel's network state.
+#[async_trait]
+pub trait Kernel: Send + Sync + 'static {
+    /// Makes an object that is not a firewall entry.
+    async fn create(&self, object: &Object) -> Result<Undo, Error>;
+
+    /// Turns `old` into `new`, which has the same key.
+    async fn replace(&self, old: &Object, new: &Object) -> Result<Undo, Error>;
+
+    /// Deletes an object; one that is not there is fine.
+    async fn delete(&self, object: &Object) -> Result<(), Error>;
+
+    /// Applies a batch of firewall entries, all or nothing.
+    async fn firewall(&self, batch: &FirewallBatch) -> Result<(), Error>;
+
+    /// Makes the firewall hold these entries and no others of ours, whatever is there now.
+    async fn reset_firewall(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error>;
+
+    /// What is there now.
+    async fn snapshot(&self) -> Result<Snapshot, Error>;
+
+    /// The next thing that happens; pends for ever when nothing will.
+    async fn next_event(&self) -> Event;
+}
+
+/// Takes verbs back, the last one first. Goes on after a failure and returns
+/// what could not be taken back.
+pub async fn undo(kernel: &dyn Kernel, done: Vec<Undo>) -> Vec<(Undo, Error)> {
+    let mut failed = Vec::new();
+    for step in done.into_iter().rev() {
+        let result = match &step {
+            Undo::Delete(object) => kernel.delete(object).await,
+            Undo::Replace(old, new) => kernel.replace(new, old).await.map(drop),
+            Undo::Nothing => Ok(()),
+        };
+        if let Err(error) = result {
+            failed.push((step, error));
+        }
+    }
+    failed
+}

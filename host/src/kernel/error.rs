@@ -1,0 +1,180 @@
+//! What a kernel refuses, and why.
+
+use std::io;
+
+use ipnet::IpNet;
+use rustix::io::Errno;
+
+use super::LinkName;
+
+/// Why the kernel said no.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It said so, by error number and perhaps a sentence (extended ACK,
+    /// Documentation/userspace-api/netlink/intro.rst).
+    #[error("{}{}", io::Error::from_raw_os_error(.errno.raw_os_error()), extack(.sentence))]
+    Errno {
+        /// The error number.
+        errno: Errno,
+        /// The kernel's own words.
+        sentence: Option<String>,
+    },
+    /// A file of /proc/sys could not be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// nft(8) or iptables(8) printed this.
+    #[error("{0}")]
+    Tool(String),
+    /// The answer could not be understood, or none came.
+    #[error("no usable answer from the kernel")]
+    NoAnswer,
+}
+
+/// What could not be done to the kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A link could not be made.
+    #[error("cannot create {kind} {name}")]
+    CreateLink {
+        /// The link's name.
+        name: LinkName,
+        /// Its kind, as ip-link(8) spells it.
+        kind: String,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
+    /// The kernel was built without this kind of link.
+    #[error("this kernel has no {kind} links (it was built without, or the module is missing)")]
+    LinkKindMissing {
+        /// The kind, as ip-link(8) spells it.
+        kind: String,
+        /// What the kernel said.
+        #[source]
+        source: Refusal,
+    },
+    /// A link could not be changed.
+    #[error("cannot change link {name}")]
+    ChangeLink {
+        /// The link's name.
+        name: LinkName,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
+    /// A link could not be deleted.
+    #[error("cannot delete link {name}")]
+    DeleteLink {
+        /// The link's name.
+        name: LinkName,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
+    /// There is no such link.
+    #[error("there is no link {0}")]
+    NoLink(LinkName),
+    /// An address could not be added or removed.
+    #[error("cannot set address {net} on {link}")]
+    Address {
+        /// The link.
+        link: LinkName,
+        /// The address.
+        net: IpNet,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
+    /// A route could not be added or removed.
+    #[error("cannot set the route to {destination} through {link}")]
+    Route {
+        /// The link.
+        link: LinkName,
+        /// The route's destination.
+        destination: IpNet,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
+    /// A neighbour entry could not be added or removed.
+    #[error("cannot set the neighbour entry of {address} on {link}")]
+    Neighbour {
+        /// The link.
+        link: LinkName,
+        /// The neighbour.
+        address: std::net::IpAddr,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
+    /// A setting could not be read or written.
+    #[error("cannot set {path}")]
+    Sysctl {
+        /// The file below /proc/sys.
+        path: String,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
+    /// The firewall refused a batch.
+    #[error("cannot program the firewall")]
+    Firewall(#[source] Refusal),
+    /// The state could not be read.
+    #[error("cannot read the kernel's {what}")]
+    Read {
+        /// Links, addresses, routes.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
+    /// No connection to the kernel.
+    #[error("cannot open a netlink socket")]
+    Open(#[source] io::Error),
+    /// This kind of object has no such verb.
+    #[error("cannot replace {0} in place")]
+    NotReplaceable(super::ObjectKey),
+}
+
+fn extack(sentence: &Option<String>) -> String {
+    sentence.as_ref().map(|sentence| format!(" ({sentence})")).unwrap_or_default()
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// A bare error number.
+    pub fn errno(errno: Errno) -> Self {
+        Self::Errno { errno, sentence: None }
+    }
+
+    /// The error number, if there was one.
+    pub fn as_errno(&self) -> Option<Errno> {
+        match self {
+            Self::Errno { errno, .. } => Some(*errno),
+            Self::Io(error) => Errno::from_io_error(error),
+            Self::Tool(_) | Self::NoAnswer => None,
+        }
+    }
+
+    /// Whether the thing is gone already.
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self.as_errno(),
+            Some(Errno::NODEV | Errno::NOENT | Errno::ADDRNOTAVAIL | Errno::SRCH)
+        )
+    }
+}
+
+// === impl Error ===
+
+impl Error {
+    /// Whether there is one of that name already.
+    pub fn is_exists(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateLink { source, .. } | Self::Address { source, .. } | Self::Route { source, .. }
+            if source.as_errno() == Some(Errno::EXIST)
+        )
+    }
+}

@@ -1,0 +1,105 @@
+//! The Linux kernel of the namespace the host runs in.
+//!
+//! Links, addresses, routes and neighbours by rtnetlink, settings by /proc/sys,
+//! the firewall by [`crate::firewall`]. A netlink socket belongs to the network
+//! namespace of the thread that opened it, so everything here acts on the
+//! namespace in which [`Linux::open`] ran, and never changes it.
+
+mod events;
+mod extack;
+mod links;
+mod routing;
+mod sysctl;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use netlink_sys::AsyncSocket;
+
+use super::{Error, Event, FirewallBatch, FirewallEntry, Kernel, Link, Object, Snapshot, Undo};
+use crate::firewall::Firewall;
+
+/// The Linux kernel.
+pub struct Linux {
+    netlink: rtnetlink::Handle,
+    firewall: Firewall,
+    events: events::Events,
+}
+
+// === impl Linux ===
+
+impl Linux {
+    /// Opens the sockets, in the calling thread's network namespace. Needs a
+    /// running tokio runtime.
+    pub fn open() -> Result<Self, Error> {
+        let (mut connection, netlink, _) = rtnetlink::new_connection().map_err(Error::Open)?;
+        let socket = connection.socket_mut().socket_mut();
+        // Errors then carry a sentence, and of the request only its header.
+        socket.set_ext_ack(true).map_err(Error::Open)?;
+        socket.set_cap_ack(true).map_err(Error::Open)?;
+        tokio::spawn(connection);
+        Ok(Self { netlink, firewall: Firewall::default(), events: events::Events::open()? })
+    }
+}
+
+#[async_trait]
+impl Kernel for Linux {
+    async fn create(&self, object: &Object) -> Result<Undo, Error> {
+        match object {
+            Object::Link(link) => links::create(&self.netlink, link).await?,
+            Object::Address(address) => routing::add_address(&self.netlink, address).await?,
+            Object::Route(route) => routing::add_route(&self.netlink, route).await?,
+            Object::Neighbour(entry) => routing::add_neighbour(&self.netlink, entry).await?,
+            Object::Sysctl(setting) => return sysctl::set(setting),
+            Object::Firewall(entry) => {
+                let add = BTreeSet::from([entry.clone()]);
+                self.firewall.apply(&FirewallBatch { add, remove: BTreeSet::new() }).await?;
+            }
+        }
+        Ok(Undo::Delete(object.clone()))
+    }
+
+    async fn replace(&self, old: &Object, new: &Object) -> Result<Undo, Error> {
+        match (old, new) {
+            (Object::Link(old), Object::Link(new)) => {
+                links::change(&self.netlink, old, new).await?;
+            }
+            (Object::Sysctl(_), Object::Sysctl(new)) => drop(sysctl::set(new)?),
+            _ => return Err(Error::NotReplaceable(new.key())),
+        }
+        Ok(Undo::Replace(old.clone(), new.clone()))
+    }
+
+    async fn delete(&self, object: &Object) -> Result<(), Error> {
+        match object {
+            Object::Link(Link { name, .. }) => links::delete(&self.netlink, name).await,
+            Object::Address(address) => routing::remove_address(&self.netlink, address).await,
+            Object::Route(route) => routing::remove_route(&self.netlink, route).await,
+            Object::Neighbour(entry) => routing::remove_neighbour(&self.netlink, entry).await,
+            // Gone with its link; there is no value that would be "none".
+            Object::Sysctl(_) => Ok(()),
+            Object::Firewall(entry) => {
+                let remove = BTreeSet::from([entry.clone()]);
+                self.firewall.apply(&FirewallBatch { add: BTreeSet::new(), remove }).await
+            }
+        }
+    }
+
+    async fn firewall(&self, batch: &FirewallBatch) -> Result<(), Error> {
+        self.firewall.apply(batch).await
+    }
+
+    async fn reset_firewall(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error> {
+        self.firewall.reset(entries).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, Error> {
+        let (links, names) = links::dump(&self.netlink).await?;
+        let addresses = routing::dump_addresses(&self.netlink, &names).await?;
+        Ok(Snapshot { links, addresses })
+    }
+
+    async fn next_event(&self) -> Event {
+        self.events.next().await
+    }
+}

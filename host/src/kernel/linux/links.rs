@@ -1,0 +1,227 @@
+//! Links.
+//!
+//! A link is made in two messages: the kernel takes no tag (IFLA_IFALIAS) when
+//! it makes a link. Should the host die between the two, the link is still known
+//! as its own by its name (see [`LinkName::is_picked`]), and for that reason a
+//! link whose name the user chose is made under a picked name and gets name and
+//! tag together.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+use rtnetlink::{
+    Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+};
+use rustix::io::Errno;
+
+use crate::{
+    kernel::{Error, Link, LinkKind, LinkName, ObservedLink, Refusal},
+    mac::Mac,
+};
+
+/// Makes a link as described.
+pub(super) async fn create(handle: &Handle, link: &Link) -> Result<(), Error> {
+    let first_name = if link.name.is_picked() {
+        link.name.clone()
+    } else {
+        // Looked up first: the rename's refusal would come after the link was made.
+        if index_of(handle, &link.name).await?.is_some() {
+            return Err(create_error(link, Refusal::errno(Errno::EXIST)));
+        }
+        LinkName::pick(&["new", link.name.as_str()], 0)
+    };
+    handle
+        .link()
+        .add(creation(link, &first_name))
+        .execute()
+        .await
+        .map_err(|error| create_error(link, error.into()))?;
+
+    let finished = finish(handle, link, &first_name).await;
+    if finished.is_err() {
+        delete(handle, &first_name).await?;
+    }
+    finished
+}
+
+/// Changes what differs between `old` and `new`.
+pub(super) async fn change(handle: &Handle, old: &Link, new: &Link) -> Result<(), Error> {
+    let index = need_index(handle, &new.name).await?;
+    let mut message = LinkUnspec::new_with_index(index);
+    if old.up != new.up {
+        message = if new.up { message.up() } else { message.down() };
+    }
+    if old.master != new.master {
+        message = match &new.master {
+            Some(master) => message.controller(need_index(handle, master).await?),
+            None => message.nocontroller(),
+        };
+    }
+    if let Some(mac) = new.mac.filter(|_| old.mac != new.mac) {
+        message = message.address(mac.0.to_vec());
+    }
+    if old.alias != new.alias {
+        message = message.alias(new.alias.clone());
+    }
+    if let Some(mtu) = new.mtu.filter(|_| old.mtu != new.mtu) {
+        message = message.mtu(mtu);
+        // The peer may be in a container by now, where it is no longer ours to change.
+        if let LinkKind::Veth { peer, .. } = &new.kind
+            && let Some(peer_index) = index_of(handle, peer).await?
+        {
+            send_change(handle, peer, LinkUnspec::new_with_index(peer_index).mtu(mtu)).await?;
+        }
+    }
+    send_change(handle, &new.name, message).await
+}
+
+/// Deletes a link by name; a missing one is fine.
+pub(super) async fn delete(handle: &Handle, name: &LinkName) -> Result<(), Error> {
+    let Some(index) = index_of(handle, name).await? else { return Ok(()) };
+    match handle.link().del(index).execute().await.map_err(Refusal::from) {
+        Err(source) if !source.is_gone() => Err(Error::DeleteLink { name: name.clone(), source }),
+        _ => Ok(()),
+    }
+}
+
+/// All links, and their names by index.
+pub(super) async fn dump(
+    handle: &Handle,
+) -> Result<(BTreeMap<LinkName, ObservedLink>, BTreeMap<u32, LinkName>), Error> {
+    let messages: Vec<LinkMessage> = handle
+        .link()
+        .get()
+        .execute()
+        .try_collect()
+        .await
+        .map_err(|error| Error::Read { what: "links", source: error.into() })?;
+    let names: BTreeMap<u32, LinkName> = messages
+        .iter()
+        .filter_map(|message| Some((message.header.index, name_of(message)?)))
+        .collect();
+    let links = messages
+        .iter()
+        .filter_map(|message| Some((name_of(message)?, observe(message, &names))))
+        .collect();
+    Ok((links, names))
+}
+
+/// The name in a link message, if it is one the host could have made.
+pub(super) fn name_of(message: &LinkMessage) -> Option<LinkName> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => name.parse().ok(),
+        _ => None,
+    })
+}
+
+/// The index of a link, if it is there.
+pub(super) async fn index_of(handle: &Handle, name: &LinkName) -> Result<Option<u32>, Error> {
+    let mut answer = handle.link().get().match_name(name.to_string()).execute();
+    match answer.try_next().await.map_err(Refusal::from) {
+        Ok(message) => Ok(message.map(|message| message.header.index)),
+        Err(source) if source.is_gone() => Ok(None),
+        Err(source) => Err(Error::Read { what: "links", source }),
+    }
+}
+
+/// The index of a link that has to be there.
+pub(super) async fn need_index(handle: &Handle, name: &LinkName) -> Result<u32, Error> {
+    index_of(handle, name).await?.ok_or_else(|| Error::NoLink(name.clone()))
+}
+
+fn creation(link: &Link, first_name: &LinkName) -> LinkMessage {
+    match &link.kind {
+        LinkKind::Bridge => {
+            // Up only when all is set: `LinkBridge::new` would set it up at once.
+            let message = LinkMessageBuilder::<LinkBridge>::new(first_name.as_str());
+            with_mtu(with_mac(message, link.mac), link.mtu).build()
+        }
+        LinkKind::Veth { peer, peer_mac } => {
+            let peer = LinkUnspec::new_with_name(peer.as_str());
+            let peer = with_mtu(with_mac(peer, *peer_mac), link.mtu).build();
+            let message = LinkVeth::new(first_name.as_str(), "")
+                .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)));
+            with_mtu(with_mac(message, link.mac), link.mtu).build()
+        }
+    }
+}
+
+fn with_mtu<T>(message: LinkMessageBuilder<T>, mtu: Option<u32>) -> LinkMessageBuilder<T> {
+    match mtu {
+        Some(mtu) => message.mtu(mtu),
+        None => message,
+    }
+}
+
+fn with_mac<T>(message: LinkMessageBuilder<T>, mac: Option<Mac>) -> LinkMessageBuilder<T> {
+    match mac {
+        Some(mac) => message.address(mac.0.to_vec()),
+        None => message,
+    }
+}
+
+/// Name, tag, master and state of a link just made.
+async fn finish(handle: &Handle, link: &Link, first_name: &LinkName) -> Result<(), Error> {
+    let index = need_index(handle, first_name).await?;
+    let mut message = LinkUnspec::new_with_index(index).alias(link.alias.clone());
+    if link.name != *first_name {
+        message = message.name(link.name.as_str());
+    }
+    if let Some(master) = &link.master {
+        message = message.controller(need_index(handle, master).await?);
+    }
+    if link.up {
+        message = message.up();
+    }
+    send_change(handle, &link.name, message).await
+}
+
+async fn send_change(
+    handle: &Handle,
+    name: &LinkName,
+    message: LinkMessageBuilder<LinkUnspec>,
+) -> Result<(), Error> {
+    handle
+        .link()
+        .change(message.build())
+        .execute()
+        .await
+        .map_err(|error| Error::ChangeLink { name: name.clone(), source: error.into() })
+}
+
+fn create_error(link: &Link, source: Refusal) -> Error {
+    let kind = link.kind.to_string();
+    match source.as_errno() {
+        Some(Errno::OPNOTSUPP) => Error::LinkKindMissing { kind, source },
+        _ => Error::CreateLink { name: link.name.clone(), kind, source },
+    }
+}
+
+fn observe(message: &LinkMessage, names: &BTreeMap<u32, LinkName>) -> ObservedLink {
+    let mut link = ObservedLink {
+        kind: String::new(),
+        alias: String::new(),
+        mtu: 0,
+        mac: None,
+        master: None,
+        up: message.header.flags.contains(LinkFlags::Up),
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfAlias(alias) => link.alias.clone_from(alias),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+            LinkAttribute::Address(mac) => link.mac = mac.as_slice().try_into().ok().map(Mac),
+            LinkAttribute::Controller(index) => link.master = names.get(index).cloned(),
+            LinkAttribute::LinkInfo(infos) => {
+                for info in infos {
+                    if let LinkInfo::Kind(kind) = info {
+                        link.kind = kind.to_string();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    link
+}

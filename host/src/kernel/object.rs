@@ -1,0 +1,247 @@
+//! The things the host makes in a kernel.
+
+use std::{fmt, net::IpAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::LinkName;
+use crate::mac::Mac;
+
+/// What tells two objects apart: there can be one of each key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ObjectKey(String);
+
+/// One thing in the kernel, with all that is needed to make it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "object", rename_all = "lowercase")]
+pub enum Object {
+    /// A link.
+    Link(Link),
+    /// An address on a link.
+    Address(Address),
+    /// A route through a link.
+    Route(Route),
+    /// A permanent neighbour entry on a link.
+    Neighbour(Neighbour),
+    /// A setting of a link.
+    Sysctl(Sysctl),
+    /// Something the firewall has to know.
+    Firewall(FirewallEntry),
+}
+
+/// A link and how it is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its name.
+    pub name: LinkName,
+    /// What it is.
+    pub kind: LinkKind,
+    /// MTU in bytes; none keeps the kernel's default.
+    pub mtu: Option<u32>,
+    /// Its address; none lets the kernel pick.
+    pub mac: Option<Mac>,
+    /// The bridge it is a port of.
+    pub master: Option<LinkName>,
+    /// Whether it is set up.
+    pub up: bool,
+    /// The tag that says whose it is (IFLA_IFALIAS).
+    pub alias: String,
+}
+
+/// What a link is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum LinkKind {
+    /// A bridge.
+    Bridge,
+    /// A veth pair; the link's name is the host end's.
+    Veth {
+        /// The end that goes into the container. It may be in another namespace.
+        peer: LinkName,
+        /// Its address; none lets the kernel pick.
+        peer_mac: Option<Mac>,
+    },
+}
+
+/// An address on a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The link.
+    pub link: LinkName,
+    /// The address with its prefix length.
+    pub net: IpNet,
+}
+
+/// A route in the main table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The link it goes through.
+    pub link: LinkName,
+    /// Where to, host bits zero.
+    pub destination: IpNet,
+    /// By which neighbour; none means directly connected.
+    pub gateway: Option<IpAddr>,
+}
+
+/// A permanent neighbour entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// The link.
+    pub link: LinkName,
+    /// The neighbour's address.
+    pub address: IpAddr,
+    /// Its Ethernet address.
+    pub mac: Mac,
+}
+
+/// A setting below net.ipv4.conf.LINK or net.ipv6.conf.LINK. It goes away with the link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sysctl {
+    /// The link.
+    pub link: LinkName,
+    /// net.ipv6.conf rather than net.ipv4.conf.
+    pub ipv6: bool,
+    /// The last part of the name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Something the firewall has to know about a link.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "lowercase")]
+pub enum FirewallEntry {
+    /// The link is a network's bridge with this policy.
+    Policy(Policy),
+    /// Packets from `subnet` that leave by another link get that link's address.
+    Masquerade {
+        /// The network's bridge.
+        link: LinkName,
+        /// Its subnet, host bits zero.
+        subnet: IpNet,
+    },
+}
+
+/// How far the containers behind a bridge may talk.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Policy {
+    /// The network's bridge.
+    pub link: LinkName,
+    /// Not beyond the bridge.
+    pub internal: bool,
+    /// With each other.
+    pub inter_container: bool,
+}
+
+// === impl Object ===
+
+impl Object {
+    /// What tells it apart from others.
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey(match self {
+            Self::Link(link) => format!("link {}", link.name),
+            Self::Address(address) => format!("address {} {}", address.link, address.net),
+            Self::Route(route) => match route.gateway {
+                Some(gateway) => format!("route {} {} {gateway}", route.link, route.destination),
+                None => format!("route {} {}", route.link, route.destination),
+            },
+            Self::Neighbour(neighbour) => {
+                format!("neighbour {} {}", neighbour.link, neighbour.address)
+            }
+            Self::Sysctl(sysctl) => {
+                let family = if sysctl.ipv6 { "ipv6" } else { "ipv4" };
+                format!("sysctl {} {family} {}", sysctl.link, sysctl.key)
+            }
+            Self::Firewall(FirewallEntry::Policy(policy)) => format!("policy {}", policy.link),
+            Self::Firewall(FirewallEntry::Masquerade { link, subnet }) => {
+                format!("masquerade {link} {subnet}")
+            }
+        })
+    }
+
+    /// The link it is, or is about.
+    pub fn link(&self) -> &LinkName {
+        match self {
+            Self::Link(link) => &link.name,
+            Self::Address(address) => &address.link,
+            Self::Route(route) => &route.link,
+            Self::Neighbour(neighbour) => &neighbour.link,
+            Self::Sysctl(sysctl) => &sysctl.link,
+            Self::Firewall(entry) => entry.link(),
+        }
+    }
+
+    /// Whether the kernel drops it by itself when its link goes.
+    pub fn goes_with_link(&self) -> bool {
+        match self {
+            Self::Link(_) | Self::Firewall(_) => false,
+            Self::Address(_) | Self::Route(_) | Self::Neighbour(_) | Self::Sysctl(_) => true,
+        }
+    }
+}
+
+// === impl FirewallEntry ===
+
+impl FirewallEntry {
+    /// The link it is about.
+    pub fn link(&self) -> &LinkName {
+        match self {
+            Self::Policy(policy) => &policy.link,
+            Self::Masquerade { link, .. } => link,
+        }
+    }
+}
+
+// === impl ObjectKey ===
+
+impl ObjectKey {
+    /// The key of the link with this name.
+    pub fn link(name: &LinkName) -> Self {
+        Self(format!("link {name}"))
+    }
+
+    /// Whether it is a link's.
+    pub fn is_link(&self) -> bool {
+        self.0.starts_with("link ")
+    }
+
+    /// As it stands in the ledger.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for ObjectKey {
+    fn from(key: String) -> Self {
+        Self(key)
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl LinkKind ===
+
+impl fmt::Display for LinkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bridge => "bridge",
+            Self::Veth { .. } => "veth",
+        })
+    }
+}
+
+// === impl Sysctl ===
+
+impl Sysctl {
+    /// The file below /proc/sys.
+    pub fn path(&self) -> String {
+        let family = if self.ipv6 { "ipv6" } else { "ipv4" };
+        format!("net/{family}/conf/{}/{}", self.link, self.key)
+    }
+}

@@ -1,0 +1,277 @@
+//! A kernel in memory, for unit and property tests and for plans.
+//!
+//! It refuses what Linux refuses (a second link of a name, an address on a link
+//! that is not there) and drops what Linux drops (addresses with their link,
+//! both ends of a veth pair), so that the same driver tests run on both.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use rustix::io::Errno;
+use tokio::sync::mpsc;
+
+use super::{
+    Error, Event, FirewallBatch, FirewallEntry, Kernel, LinkKind, LinkName, Object, ObjectKey,
+    ObservedLink, Refusal, Snapshot, Undo,
+};
+
+/// Linux's default MTU of Ethernet-like links.
+const DEFAULT_MTU: u32 = 1500;
+
+/// A kernel in memory.
+#[derive(Debug)]
+pub struct Simulated {
+    state: Mutex<State>,
+    events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
+    notify: mpsc::UnboundedSender<Event>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<ObjectKey, Object>,
+    firewall: BTreeSet<FirewallEntry>,
+    verbs: u64,
+    fail_at: Option<u64>,
+}
+
+// === impl Simulated ===
+
+impl Default for Simulated {
+    fn default() -> Self {
+        let (notify, events) = mpsc::unbounded_channel();
+        Self { state: Mutex::default(), events: tokio::sync::Mutex::new(events), notify }
+    }
+}
+
+impl Simulated {
+    /// Lets the `n`th verb from now (0: the next) fail as if the kernel had no memory.
+    pub fn fail_at(&self, n: u64) {
+        let mut state = self.lock();
+        state.fail_at = Some(state.verbs + n);
+    }
+
+    /// No verb fails by order any more; says how many there were since the start.
+    pub fn fail_never(&self) -> u64 {
+        let mut state = self.lock();
+        state.fail_at = None;
+        state.verbs
+    }
+
+    /// All objects but firewall entries, sorted.
+    pub fn objects(&self) -> Vec<Object> {
+        self.lock().objects.values().cloned().collect()
+    }
+
+    /// All firewall entries.
+    pub fn firewall_entries(&self) -> BTreeSet<FirewallEntry> {
+        self.lock().firewall.clone()
+    }
+
+    /// Takes a link away behind the host's back, as a dying namespace does.
+    pub fn lose_link(&self, name: &LinkName) {
+        let lost = self.lock().remove_link(name);
+        for name in lost {
+            // The receiver lives as long as `self`.
+            let _ = self.notify.send(Event::LinkGone(name));
+        }
+    }
+
+    /// Empties it, as a reboot does.
+    pub fn reboot(&self) {
+        let mut state = self.lock();
+        state.objects.clear();
+        state.firewall.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Kernel for Simulated {
+    async fn create(&self, object: &Object) -> Result<Undo, Error> {
+        self.lock().create(object)
+    }
+
+    async fn replace(&self, old: &Object, new: &Object) -> Result<Undo, Error> {
+        let mut state = self.lock();
+        state.count(new)?;
+        state.objects.insert(new.key(), new.clone());
+        Ok(Undo::Replace(old.clone(), new.clone()))
+    }
+
+    async fn delete(&self, object: &Object) -> Result<(), Error> {
+        let mut state = self.lock();
+        match object {
+            Object::Link(link) => drop(state.remove_link(&link.name)),
+            Object::Firewall(entry) => drop(state.firewall.remove(entry)),
+            _ => drop(state.objects.remove(&object.key())),
+        }
+        Ok(())
+    }
+
+    async fn firewall(&self, batch: &FirewallBatch) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.tick().map_err(Error::Firewall)?;
+        for entry in &batch.remove {
+            state.firewall.remove(entry);
+        }
+        state.firewall.extend(batch.add.iter().cloned());
+        Ok(())
+    }
+
+    async fn reset_firewall(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error> {
+        self.lock().firewall = entries.clone();
+        Ok(())
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, Error> {
+        let state = self.lock();
+        let mut snapshot = Snapshot::default();
+        for object in state.objects.values() {
+            match object {
+                Object::Link(link) => {
+                    snapshot.links.insert(
+                        link.name.clone(),
+                        ObservedLink {
+                            kind: link.kind.to_string(),
+                            alias: link.alias.clone(),
+                            mtu: link.mtu.unwrap_or(DEFAULT_MTU),
+                            mac: link.mac,
+                            master: link.master.clone(),
+                            up: link.up,
+                        },
+                    );
+                }
+                Object::Address(address) => {
+                    snapshot.addresses.entry(address.link.clone()).or_default().insert(address.net);
+                }
+                _ => {}
+            }
+        }
+        Ok(snapshot)
+    }
+
+    async fn next_event(&self) -> Event {
+        match self.events.lock().await.recv().await {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn create(&mut self, object: &Object) -> Result<Undo, Error> {
+        self.count(object)?;
+        let key = object.key();
+        match object {
+            Object::Link(link) => {
+                let taken = |errno| Error::CreateLink {
+                    name: link.name.clone(),
+                    kind: link.kind.to_string(),
+                    source: Refusal::errno(errno),
+                };
+                if self.has_link(&link.name) {
+                    return Err(taken(Errno::EXIST));
+                }
+                if let LinkKind::Veth { peer, .. } = &link.kind
+                    && (self.has_link(peer) || peer == &link.name)
+                {
+                    return Err(taken(Errno::EXIST));
+                }
+                if let Some(master) = &link.master
+                    && !self.has_link(master)
+                {
+                    return Err(Error::NoLink(master.clone()));
+                }
+            }
+            Object::Sysctl(_) => {
+                self.need_link(object.link())?;
+                let old = self.objects.insert(key, object.clone());
+                return Ok(match old {
+                    Some(old) => Undo::Replace(old, object.clone()),
+                    None => Undo::Delete(object.clone()),
+                });
+            }
+            _ => {
+                self.need_link(object.link())?;
+                if self.objects.contains_key(&key) {
+                    return Err(refusal(object, Errno::EXIST));
+                }
+            }
+        }
+        self.objects.insert(key, object.clone());
+        Ok(Undo::Delete(object.clone()))
+    }
+
+    fn count(&mut self, object: &Object) -> Result<(), Error> {
+        self.tick().map_err(|source| match source.as_errno() {
+            Some(errno) => refusal(object, errno),
+            None => Error::Firewall(source),
+        })
+    }
+
+    fn tick(&mut self) -> Result<(), Refusal> {
+        let now = self.verbs;
+        self.verbs += 1;
+        if self.fail_at == Some(now) { Err(Refusal::errno(Errno::NOMEM)) } else { Ok(()) }
+    }
+
+    fn has_link(&self, name: &LinkName) -> bool {
+        self.objects.contains_key(&ObjectKey::link(name))
+            || self.objects.values().any(|object| {
+                matches!(object, Object::Link(link)
+                    if matches!(&link.kind, LinkKind::Veth { peer, .. } if peer == name))
+            })
+    }
+
+    fn need_link(&self, name: &LinkName) -> Result<(), Error> {
+        if self.has_link(name) { Ok(()) } else { Err(Error::NoLink(name.clone())) }
+    }
+
+    /// Removes a link with all that is on it; says which links are gone.
+    fn remove_link(&mut self, name: &LinkName) -> Vec<LinkName> {
+        let Some(Object::Link(link)) = self.objects.remove(&ObjectKey::link(name)) else {
+            return Vec::new();
+        };
+        self.objects.retain(|_, object| object.link() != name);
+        for object in self.objects.values_mut() {
+            if let Object::Link(port) = object
+                && port.master.as_ref() == Some(name)
+            {
+                port.master = None;
+            }
+        }
+        match link.kind {
+            LinkKind::Veth { peer, .. } => vec![name.clone(), peer],
+            LinkKind::Bridge => vec![name.clone()],
+        }
+    }
+}
+
+/// The error Linux's implementation would give for this object.
+fn refusal(object: &Object, errno: Errno) -> Error {
+    let source = Refusal::errno(errno);
+    match object {
+        Object::Link(link) => {
+            Error::CreateLink { name: link.name.clone(), kind: link.kind.to_string(), source }
+        }
+        Object::Address(address) => {
+            Error::Address { link: address.link.clone(), net: address.net, source }
+        }
+        Object::Route(route) => {
+            Error::Route { link: route.link.clone(), destination: route.destination, source }
+        }
+        Object::Neighbour(neighbour) => {
+            Error::Neighbour { link: neighbour.link.clone(), address: neighbour.address, source }
+        }
+        Object::Sysctl(sysctl) => Error::Sysctl { path: sysctl.path(), source },
+        Object::Firewall(_) => Error::Firewall(source),
+    }
+}

@@ -1,0 +1,256 @@
+//! The ledger: the durable record of every network, endpoint, kernel object and
+//! driver key, by the scope it belongs to.
+//!
+//! The invariant it owns: *what is in the kernel and ours is in the ledger*, but
+//! for the objects of the calls under way. Those belong to a [`Transaction`],
+//! which brings the ledger up to date when it commits, in one durable write, and
+//! takes everything back when it does not.
+//!
+//! Deleting takes two steps. An object is first *doomed*, in the same durable
+//! write in which the network or endpoint goes; then it is deleted from the kernel
+//! and forgotten. So a crash in between, or a kernel that refuses for a while,
+//! leaves a row that says what is still to be deleted.
+//!
+//! All of it is also held in memory: a host has thousands of objects, not millions.
+
+mod keys;
+mod load;
+mod objects;
+mod record;
+mod transaction;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use tokio::sync::Notify;
+
+pub use self::{
+    keys::{KeyScope, StoreKey},
+    objects::Objects,
+    record::{ALIAS_PREFIX, EndpointKey, EndpointRecord, Entry, Joined, NetworkRecord, Scope},
+    transaction::{Keys, Limits, NewLink, NewLinkKind, Transaction, TxError},
+};
+use crate::{
+    id::{DriverName, EndpointId, NetworkId},
+    kernel::{Kernel, ObjectKey},
+    store::{self, Batch, Lasting, Store, Table},
+};
+
+/// The ledger of one host.
+#[derive(Debug)]
+pub struct Ledger {
+    store: Arc<Store>,
+    state: RwLock<State>,
+    /// Rung whenever a doomed object has been forgotten.
+    reaped: Notify,
+}
+
+/// Everything the ledger knows.
+#[derive(Debug, Default, Clone)]
+pub struct State {
+    /// Networks by id.
+    pub networks: BTreeMap<NetworkId, NetworkRecord>,
+    /// Endpoints by network and id.
+    pub endpoints: BTreeMap<NetworkId, BTreeMap<EndpointId, EndpointRecord>>,
+    /// Kernel objects.
+    pub objects: Objects,
+    /// The drivers' keys, by what they belong to.
+    pub keys: BTreeMap<(DriverName, KeyScope), BTreeMap<String, Vec<u8>>>,
+    /// The kernel's boot id when the ledger was last brought up to date.
+    pub boot_id: Option<String>,
+    /// The next object's sequence number.
+    next_sequence: u64,
+}
+
+/// What a transaction changes: rows to write (some) or delete (none).
+#[derive(Debug, Default, Clone)]
+pub struct Changes {
+    /// Networks.
+    pub networks: BTreeMap<NetworkId, Option<NetworkRecord>>,
+    /// Endpoints.
+    pub endpoints: BTreeMap<EndpointKey, Option<EndpointRecord>>,
+    /// Kernel objects.
+    pub objects: BTreeMap<ObjectKey, Option<Entry>>,
+    /// Driver keys.
+    pub keys: BTreeMap<StoreKey, Option<Vec<u8>>>,
+    /// The boot id.
+    pub boot_id: Option<String>,
+}
+
+/// Why the ledger does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store does not.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A row cannot be understood.
+    #[error("the state has a row that cannot be read: {table:?} {key}")]
+    Row {
+        /// Its table.
+        table: Table,
+        /// Its key.
+        key: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A row cannot be written.
+    #[error("cannot encode a row")]
+    Encode(#[source] serde_json::Error),
+    /// The thread that writes has died.
+    #[error("the state could not be written: its thread has died")]
+    Writer(#[source] tokio::task::JoinError),
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Reads everything in a store.
+    pub fn open(store: Store) -> Result<Self, Error> {
+        let state = load::load(&store)?;
+        Ok(Self { store: Arc::new(store), state: RwLock::new(state), reaped: Notify::new() })
+    }
+
+    /// What the ledger holds now. Do not keep the guard across an await.
+    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes changes: to the store first, then to memory.
+    pub async fn commit(&self, changes: Changes, lasting: Lasting) -> Result<(), Error> {
+        let batch = changes.to_batch()?;
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || store.write(&batch, lasting))
+            .await
+            .map_err(Error::Writer)??;
+        self.write().apply(changes);
+        Ok(())
+    }
+
+    /// Deletes doomed objects from the kernel and forgets them; all of them, or
+    /// those of one network. What the kernel refuses stays doomed for the next time.
+    pub async fn reap(&self, kernel: &dyn Kernel, network: Option<&NetworkId>) {
+        let mut doomed = self.read().objects.doomed();
+        doomed.retain(|(_, entry)| network.is_none_or(|network| entry.scope.network == *network));
+        if doomed.is_empty() {
+            return;
+        }
+        let mut forgotten = Changes::default();
+        for (key, entry) in doomed {
+            match kernel.delete(&entry.object).await {
+                Ok(()) => drop(forgotten.objects.insert(key, None)),
+                Err(error) => {
+                    tracing::warn!(object = %key, error = %crate::error::chain(&error), "cannot delete; will try again");
+                }
+            }
+        }
+        if let Err(error) = self.commit(forgotten, Lasting::Relaxed).await {
+            tracing::warn!(error = %crate::error::chain(&error), "cannot forget deleted objects; will try again");
+        }
+        self.reaped.notify_waiters();
+    }
+
+    /// Waits while the object of this key is doomed but not yet gone.
+    pub async fn until_reaped(&self, key: &ObjectKey) {
+        loop {
+            let reaped = self.reaped.notified();
+            if !self.read().objects.get(key).is_some_and(|entry| entry.doomed) {
+                return;
+            }
+            reaped.await;
+        }
+    }
+
+    /// A number greater than that of any object so far.
+    fn next_sequence(&self) -> u64 {
+        let mut state = self.write();
+        state.next_sequence += 1;
+        state.next_sequence
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// The endpoints of a network.
+    pub fn endpoints_of(
+        &self,
+        network: &NetworkId,
+    ) -> impl Iterator<Item = (&EndpointId, &EndpointRecord)> {
+        self.endpoints.get(network).into_iter().flatten()
+    }
+
+    /// One endpoint.
+    pub fn endpoint(&self, network: &NetworkId, endpoint: &EndpointId) -> Option<&EndpointRecord> {
+        self.endpoints.get(network)?.get(endpoint)
+    }
+
+    /// The value of a driver's key.
+    pub fn key(&self, key: &StoreKey) -> Option<&Vec<u8>> {
+        self.keys.get(&(key.driver.clone(), key.scope.clone()))?.get(&key.key)
+    }
+
+    fn apply(&mut self, changes: Changes) {
+        for (id, record) in changes.networks {
+            set(&mut self.networks, id, record);
+        }
+        for (key, record) in changes.endpoints {
+            let of_network = self.endpoints.entry(key.network.clone()).or_default();
+            set(of_network, key.endpoint, record);
+            if of_network.is_empty() {
+                self.endpoints.remove(&key.network);
+            }
+        }
+        for (key, entry) in changes.objects {
+            self.objects.set(key, entry);
+        }
+        for (key, value) in changes.keys {
+            let scope = (key.driver, key.scope);
+            let of_scope = self.keys.entry(scope.clone()).or_default();
+            set(of_scope, key.key, value);
+            if of_scope.is_empty() {
+                self.keys.remove(&scope);
+            }
+        }
+        if changes.boot_id.is_some() {
+            self.boot_id = changes.boot_id;
+        }
+    }
+}
+
+fn set<K: Ord, V>(rows: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => drop(rows.insert(key, value)),
+        None => drop(rows.remove(&key)),
+    }
+}
+
+// === impl Changes ===
+
+impl Changes {
+    fn to_batch(&self) -> Result<Batch, Error> {
+        let mut batch = Batch::new();
+        for (id, record) in &self.networks {
+            batch.insert((Table::Networks, id.as_str().into()), load::encode(record.as_ref())?);
+        }
+        for (key, record) in &self.endpoints {
+            batch.insert((Table::Endpoints, key.to_bytes()), load::encode(record.as_ref())?);
+        }
+        for (key, entry) in &self.objects {
+            batch.insert((Table::Objects, key.as_str().into()), load::encode(entry.as_ref())?);
+        }
+        for (key, value) in &self.keys {
+            batch.insert((Table::Keys, key.to_bytes()), value.clone());
+        }
+        if let Some(boot_id) = &self.boot_id {
+            batch.insert((Table::Meta, load::BOOT_ID.into()), Some(boot_id.as_bytes().into()));
+        }
+        Ok(batch)
+    }
+}

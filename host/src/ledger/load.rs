@@ -1,0 +1,58 @@
+//! Reading the store into memory, and the encoding of rows (JSON).
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{EndpointKey, Error, State, StoreKey};
+use crate::{
+    kernel::ObjectKey,
+    store::{Store, Table},
+};
+
+/// The row of [`Table::Meta`] with the boot id.
+pub(super) const BOOT_ID: &str = "boot-id";
+
+/// Reads everything.
+pub(super) fn load(store: &Store) -> Result<State, Error> {
+    let mut state = State::default();
+    for (key, value) in store.rows(Table::Meta)? {
+        if key == BOOT_ID.as_bytes() {
+            state.boot_id = Some(String::from_utf8_lossy(&value).into_owned());
+        }
+    }
+    for (key, value) in store.rows(Table::Networks)? {
+        let record = decode(Table::Networks, &key, &value)?;
+        if let Ok(id) = text(&key).parse() {
+            state.networks.insert(id, record);
+        }
+    }
+    for (key, value) in store.rows(Table::Endpoints)? {
+        let record = decode(Table::Endpoints, &key, &value)?;
+        if let Some(id) = EndpointKey::from_bytes(&key) {
+            state.endpoints.entry(id.network).or_default().insert(id.endpoint, record);
+        }
+    }
+    for (key, value) in store.rows(Table::Objects)? {
+        let entry: super::Entry = decode(Table::Objects, &key, &value)?;
+        state.next_sequence = state.next_sequence.max(entry.sequence);
+        state.objects.set(ObjectKey::from(text(&key)), Some(entry));
+    }
+    for (key, value) in store.rows(Table::Keys)? {
+        if let Some(key) = StoreKey::from_bytes(&key) {
+            state.keys.entry((key.driver, key.scope)).or_default().insert(key.key, value);
+        }
+    }
+    Ok(state)
+}
+
+/// A row's bytes.
+pub(super) fn encode<T: Serialize>(row: Option<&T>) -> Result<Option<Vec<u8>>, Error> {
+    row.map(|row| serde_json::to_vec(row).map_err(Error::Encode)).transpose()
+}
+
+fn decode<T: DeserializeOwned>(table: Table, key: &[u8], value: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(value).map_err(|source| Error::Row { table, key: text(key), source })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

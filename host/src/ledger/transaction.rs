@@ -1,0 +1,303 @@
+//! One driver call: its kernel operations and store writes, all or nothing.
+//!
+//! * What a call *makes or changes* happens at once, so that the driver sees the
+//!   kernel's refusals; each step leaves its inverse behind.
+//! * What it *deletes* happens after the commit (see the ledger's header), so an
+//!   undo never has to bring a deleted thing back to life.
+//! * Firewall entries are gathered and go to the kernel as one batch in the commit.
+//!
+//! A call can be abandoned at any await (deadline, trap). Steps therefore run as
+//! tasks of their own that always finish and leave their inverse, and whoever
+//! rolls back waits for the step under way first. After that nothing more is let in.
+
+mod error;
+mod links;
+mod objects;
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+pub use self::{
+    error::TxError,
+    links::{NewLink, NewLinkKind},
+    store::Keys,
+};
+use super::{Changes, EndpointKey, EndpointRecord, Entry, Ledger, NetworkRecord, Scope};
+use crate::{
+    id::{DriverName, NetworkId},
+    kernel::{self, FirewallBatch, Kernel, Object, ObjectKey, Undo},
+    store::Lasting,
+};
+
+/// How long a call waits for an object of the same key to be gone.
+const REAP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How much one call may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Kernel operations in one call.
+    pub operations: u32,
+    /// Bytes of keys and values a driver may have in the store.
+    pub store_bytes: usize,
+}
+
+/// One driver call.
+#[derive(Clone)]
+pub struct Transaction {
+    shared: Arc<Shared>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Shared {
+    kernel: Arc<dyn Kernel>,
+    ledger: Arc<Ledger>,
+    driver: DriverName,
+    /// What the call's objects belong to; none for calls about no network.
+    scope: Option<Scope>,
+    limits: Limits,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Committed or rolled back: nothing more is let in.
+    closed: bool,
+    done: Vec<Undo>,
+    changes: Changes,
+    firewall: FirewallBatch,
+    operations: u32,
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { operations: 1024, store_bytes: 16 << 20 }
+    }
+}
+
+// === impl Transaction ===
+
+impl Transaction {
+    /// Begins a call of `driver`, whose objects belong to `scope`.
+    pub fn begin(
+        kernel: Arc<dyn Kernel>,
+        ledger: Arc<Ledger>,
+        driver: DriverName,
+        scope: Option<Scope>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared { kernel, ledger, driver, scope, limits }),
+            inner: Arc::default(),
+        }
+    }
+
+    /// Records a network, or with none that it is gone.
+    pub async fn set_network(&self, id: NetworkId, record: Option<NetworkRecord>) {
+        self.inner.lock().await.changes.networks.insert(id, record);
+    }
+
+    /// Records an endpoint, or with none that it is gone.
+    pub async fn set_endpoint(&self, key: EndpointKey, record: Option<EndpointRecord>) {
+        self.inner.lock().await.changes.endpoints.insert(key, record);
+    }
+
+    /// What the call has changed so far.
+    pub async fn changes(&self) -> Changes {
+        self.inner.lock().await.changes.clone()
+    }
+
+    /// Deletes everything that is left in a scope: objects and keys.
+    pub async fn sweep(&self, scope: &Scope) {
+        let mut inner = self.inner.lock().await;
+        let state = self.shared.ledger.read();
+        let mut left: Vec<ObjectKey> =
+            state.objects.in_scope(scope).map(|(key, _)| key.clone()).collect();
+        left.extend(inner.changes.objects.keys().cloned());
+        // Links first: what stands on a link goes with it.
+        left.sort_by_key(|key| !key.is_link());
+        for key in left {
+            let in_scope =
+                inner.entry(&state, &key).is_some_and(|entry| scope.contains(&entry.scope));
+            if in_scope {
+                inner.delete(&state, &key);
+            }
+        }
+        inner.delete_keys_of(&state, scope);
+    }
+
+    /// Makes everything the call did durable. On an error everything is taken back.
+    pub async fn commit(&self) -> Result<(), TxError> {
+        let this = self.clone();
+        detached(async move { this.commit_now().await }).await
+    }
+
+    /// Takes everything back that the call did to the kernel, and waits for it.
+    pub async fn roll_back(&self) {
+        let this = self.clone();
+        let rolled_back = detached(async move {
+            let mut inner = this.inner.lock().await;
+            this.shared.undo(&mut inner).await;
+            Ok(())
+        });
+        if let Err(error) = rolled_back.await {
+            tracing::error!(error = %crate::error::chain(&error), "roll-back failed");
+        }
+    }
+
+    async fn commit_now(&self) -> Result<(), TxError> {
+        let shared = &self.shared;
+        let mut inner = self.inner.lock().await;
+        if inner.closed {
+            return Err(TxError::Closed);
+        }
+        if inner.firewall != FirewallBatch::default() {
+            let batch = std::mem::take(&mut inner.firewall);
+            if let Err(error) = shared.kernel.firewall(&batch).await {
+                shared.undo(&mut inner).await;
+                return Err(TxError::Kernel(error));
+            }
+            inner.firewall = batch;
+        }
+        let changes = inner.changes.clone();
+        let dooms = changes.objects.values().flatten().any(|entry| entry.doomed);
+        if let Err(error) = shared.ledger.commit(changes, Lasting::Durable).await {
+            let FirewallBatch { add, remove } = std::mem::take(&mut inner.firewall);
+            let back = FirewallBatch { add: remove, remove: add };
+            if let Err(error) = shared.kernel.firewall(&back).await {
+                tracing::error!(error = %crate::error::chain(&error), "cannot take firewall entries back");
+            }
+            shared.undo(&mut inner).await;
+            return Err(TxError::Ledger(error));
+        }
+        inner.closed = true;
+        drop(inner);
+        if dooms {
+            let network = shared.scope.as_ref().map(|scope| &scope.network);
+            shared.ledger.reap(&*shared.kernel, network).await;
+        }
+        Ok(())
+    }
+
+    /// Runs one step to its end, whatever becomes of the caller.
+    async fn step<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(Arc<Shared>, OwnedMutexGuard<Inner>) -> BoxFuture<'static, Result<T, TxError>>
+        + Send
+        + 'static,
+    ) -> Result<T, TxError> {
+        let (shared, inner) = (Arc::clone(&self.shared), Arc::clone(&self.inner));
+        detached(async move {
+            let inner = inner.lock_owned().await;
+            if inner.closed {
+                return Err(TxError::Closed);
+            }
+            step(shared, inner).await
+        })
+        .await
+    }
+}
+
+/// Runs a future as a task of its own: it finishes even if the caller is dropped.
+async fn detached<T: Send + 'static>(
+    future: impl Future<Output = Result<T, TxError>> + Send + 'static,
+) -> Result<T, TxError> {
+    tokio::spawn(future).await.map_err(TxError::Panicked)?
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn scope(&self) -> Result<&Scope, TxError> {
+        self.scope.as_ref().ok_or(TxError::NoScope)
+    }
+
+    /// Takes back what was done, closes the transaction, and dooms what the
+    /// kernel would not take back.
+    async fn undo(&self, inner: &mut Inner) {
+        inner.closed = true;
+        let done = std::mem::take(&mut inner.done);
+        let left = kernel::undo(&*self.kernel, done).await;
+        let mut changes = Changes::default();
+        for (step, error) in left {
+            tracing::error!(?step, error = %crate::error::chain(&error), "cannot undo; will try again");
+            if let (Undo::Delete(object), Some(scope)) = (step, &self.scope) {
+                let entry = Entry {
+                    sequence: self.ledger.next_sequence(),
+                    scope: scope.clone(),
+                    label: None,
+                    object,
+                    doomed: true,
+                };
+                changes.objects.insert(entry.object.key(), Some(entry));
+            }
+        }
+        if let Err(error) = self.ledger.commit(changes, Lasting::Durable).await {
+            tracing::error!(error = %crate::error::chain(&error), "cannot record what is left to undo");
+        }
+    }
+
+    /// Makes an object and notes it.
+    async fn create(
+        &self,
+        inner: &mut Inner,
+        object: Object,
+        label: Option<String>,
+    ) -> Result<(), TxError> {
+        let scope = self.scope()?.clone();
+        let key = object.key();
+        // One of this key may be on its way out; if it does not go, the kernel will say so.
+        let _ = tokio::time::timeout(REAP_PATIENCE, self.ledger.until_reaped(&key)).await;
+        inner.count(&self.limits)?;
+        let undo = self.kernel.create(&object).await.map_err(TxError::Kernel)?;
+        inner.done.push(undo);
+        let entry =
+            Entry { sequence: self.ledger.next_sequence(), scope, label, object, doomed: false };
+        inner.changes.objects.insert(key, Some(entry));
+        Ok(())
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// An object as this transaction sees it: its own changes over the ledger.
+    fn entry<'a>(&'a self, state: &'a super::State, key: &ObjectKey) -> Option<&'a Entry> {
+        match self.changes.objects.get(key) {
+            Some(changed) => changed.as_ref(),
+            None => state.objects.get(key),
+        }
+        .filter(|entry| !entry.doomed)
+    }
+
+    /// Marks an object as deleted: it goes from the kernel after the commit.
+    fn delete(&mut self, state: &super::State, key: &ObjectKey) {
+        let Some(entry) = self.entry(state, key).cloned() else { return };
+        if let Object::Firewall(rule) = &entry.object {
+            if !self.firewall.add.remove(rule) {
+                self.firewall.remove.insert(rule.clone());
+            }
+            self.changes.objects.insert(key.clone(), None);
+            return;
+        }
+        let link_goes =
+            self.entry(state, &ObjectKey::link(entry.object.link())).is_none_or(|link| link.doomed);
+        let row = if entry.object.goes_with_link() && link_goes {
+            None
+        } else {
+            Some(Entry { doomed: true, ..entry })
+        };
+        self.changes.objects.insert(key.clone(), row);
+    }
+
+    fn count(&mut self, limits: &Limits) -> Result<(), TxError> {
+        self.operations += 1;
+        if self.operations > limits.operations {
+            return Err(TxError::TooManyOperations(limits.operations));
+        }
+        Ok(())
+    }
+}

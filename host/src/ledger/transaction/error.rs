@@ -1,0 +1,62 @@
+//! What can go wrong in a transaction.
+
+use crate::{
+    kernel::{self, InvalidLinkName, LinkName},
+    ledger,
+};
+
+/// Why a step of a call, or its commit, did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum TxError {
+    /// The kernel refused.
+    #[error(transparent)]
+    Kernel(kernel::Error),
+    /// The ledger could not be written.
+    #[error("cannot record the change")]
+    Ledger(#[source] ledger::Error),
+    /// There is a link of this label in the call's scope already.
+    #[error("there is a link \"{0}\" here already")]
+    LabelTaken(String),
+    /// There is none.
+    #[error("there is no link \"{0}\" here")]
+    NoLabel(String),
+    /// A link that a handle stood for is gone.
+    #[error("link {0} is gone")]
+    LinkGone(LinkName),
+    /// The user's name for a link will not do.
+    #[error(transparent)]
+    Name(#[from] InvalidLinkName),
+    /// The user's name for a link is one that the host keeps for itself.
+    #[error("link name {0} is of the form the host picks names by; choose another")]
+    NameReserved(LinkName),
+    /// A link of this name belongs to somebody else.
+    #[error("there is a link {0} on this host already; choose another name or remove it")]
+    NameTaken(LinkName),
+    /// The driver does not have this object.
+    #[error("there is no {0} of this driver")]
+    NoObject(kernel::ObjectKey),
+    /// The call is about no network, so there is nothing for a link to belong to.
+    #[error("this call is about no network and can make nothing in the kernel")]
+    NoScope,
+    /// The call is about no endpoint.
+    #[error("this call is about no {0}, so it has no keys of one")]
+    NoKeyScope(&'static str),
+    /// The operator's limit.
+    #[error("a call may do at most {0} kernel operations")]
+    TooManyOperations(u32),
+    /// The operator's limit.
+    #[error("the driver's store is full ({0} bytes)")]
+    StoreFull(usize),
+    /// A store key has no proper length.
+    #[error("a store key must be 1 to 255 bytes long")]
+    Key,
+    /// The setting is not a name that stands below net.ipv4.conf or net.ipv6.conf.
+    #[error("\"{0}\" is not the name of a link's setting")]
+    SettingName(String),
+    /// The call was given up before this step.
+    #[error("the call is over")]
+    Closed,
+    /// A bug of the host's.
+    #[error("the host failed in the middle of a step")]
+    Panicked(#[source] tokio::task::JoinError),
+}

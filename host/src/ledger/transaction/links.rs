@@ -1,0 +1,207 @@
+//! Links of a call: found by label, named by the host.
+
+use futures::FutureExt;
+
+use super::{Inner, Shared, Transaction, TxError};
+use crate::{
+    kernel::{Link, LinkKind, LinkName, Object, ObjectKey},
+    ledger::{Entry, Scope},
+    mac::Mac,
+};
+
+/// How often another name is tried when the picked one is taken.
+const NAME_ATTEMPTS: u32 = 8;
+
+/// A link to be made; name and tag come from the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLink {
+    /// The driver's word for it.
+    pub label: String,
+    /// The name the user asked for.
+    pub name: Option<String>,
+    /// What it is.
+    pub kind: NewLinkKind,
+    /// MTU in bytes.
+    pub mtu: Option<u32>,
+    /// Its address.
+    pub mac: Option<Mac>,
+    /// The bridge it will be a port of.
+    pub master: Option<LinkName>,
+}
+
+/// What a link to be made is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewLinkKind {
+    /// A bridge.
+    Bridge,
+    /// A veth pair.
+    Veth {
+        /// The address of the container's end.
+        peer_mac: Option<Mac>,
+    },
+}
+
+// === impl Transaction ===
+
+impl Transaction {
+    /// Makes a link and sets it up.
+    pub async fn create_link(&self, new: NewLink) -> Result<Link, TxError> {
+        self.step(|shared, mut inner| {
+            async move { shared.create_link(&mut inner, new).await }.boxed()
+        })
+        .await
+    }
+
+    /// The link with this label: in the call's endpoint, else in its network.
+    pub async fn open_link(&self, label: &str) -> Result<Link, TxError> {
+        let inner = self.inner.lock().await;
+        self.shared
+            .find_label(&inner, label)?
+            .ok_or_else(|| TxError::NoLabel(label.escape_default().to_string()))
+    }
+
+    /// A link as this call sees it.
+    pub async fn link(&self, name: &LinkName) -> Result<Link, TxError> {
+        let inner = self.inner.lock().await;
+        self.shared.link(&inner, name).map(|(_, link)| link)
+    }
+
+    /// Changes a link.
+    pub async fn change_link(
+        &self,
+        name: LinkName,
+        change: impl FnOnce(&mut Link) + Send + 'static,
+    ) -> Result<(), TxError> {
+        self.step(|shared, mut inner| {
+            async move {
+                let (entry, old) = shared.link(&inner, &name)?;
+                let mut new = old.clone();
+                change(&mut new);
+                if new == old {
+                    return Ok(());
+                }
+                inner.count(&shared.limits)?;
+                let (old, new) = (Object::Link(old), Object::Link(new));
+                let undo = shared.kernel.replace(&old, &new).await.map_err(TxError::Kernel)?;
+                inner.done.push(undo);
+                inner.changes.objects.insert(new.key(), Some(Entry { object: new, ..entry }));
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    async fn create_link(&self, inner: &mut Inner, new: NewLink) -> Result<Link, TxError> {
+        let scope = self.scope()?.clone();
+        if self.labelled(inner, &scope, &new.label).is_some() {
+            return Err(TxError::LabelTaken(new.label.escape_default().to_string()));
+        }
+        let chosen = new.name.as_deref().map(str::parse::<LinkName>).transpose()?;
+        if let Some(name) = chosen.as_ref().filter(|name| name.is_picked()) {
+            return Err(TxError::NameReserved(name.clone()));
+        }
+        let mut attempt = 0;
+        loop {
+            let name = match &chosen {
+                Some(name) => name.clone(),
+                None => pick(&scope, &new.label, attempt),
+            };
+            let link = describe(&new, &scope, name);
+            match self.create(inner, Object::Link(link.clone()), Some(new.label.clone())).await {
+                Ok(()) => return Ok(link),
+                Err(TxError::Kernel(error)) if error.is_exists() => {
+                    attempt += 1;
+                    if chosen.is_some() {
+                        return Err(TxError::NameTaken(link.name));
+                    }
+                    if attempt == NAME_ATTEMPTS {
+                        return Err(TxError::Kernel(error));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A link of this driver's, with its row.
+    pub(super) fn link(&self, inner: &Inner, name: &LinkName) -> Result<(Entry, Link), TxError> {
+        let state = self.ledger.read();
+        match inner.entry(&state, &ObjectKey::link(name)) {
+            Some(entry) if entry.scope.driver == self.driver => match &entry.object {
+                Object::Link(link) => Ok((entry.clone(), link.clone())),
+                _ => Err(TxError::LinkGone(name.clone())),
+            },
+            _ => Err(TxError::LinkGone(name.clone())),
+        }
+    }
+
+    fn find_label(&self, inner: &Inner, label: &str) -> Result<Option<Link>, TxError> {
+        let scope = self.scope()?;
+        let network = Scope { endpoint: None, ..scope.clone() };
+        Ok(self.labelled(inner, scope, label).or_else(|| self.labelled(inner, &network, label)))
+    }
+
+    fn labelled(&self, inner: &Inner, scope: &Scope, label: &str) -> Option<Link> {
+        let state = self.ledger.read();
+        let matches = |entry: &Entry| {
+            entry.scope == *scope && !entry.doomed && entry.label.as_deref() == Some(label)
+        };
+        let link = |entry: &Entry| match &entry.object {
+            Object::Link(link) => Some(link.clone()),
+            _ => None,
+        };
+        let changed = inner.changes.objects.values().flatten().find(|entry| matches(entry));
+        changed.and_then(link).or_else(|| {
+            state
+                .objects
+                .of_network(&scope.network)
+                .filter(|(key, _)| !inner.changes.objects.contains_key(*key))
+                .find(|(_, entry)| matches(entry))
+                .and_then(|(_, entry)| link(entry))
+        })
+    }
+}
+
+fn pick(scope: &Scope, label: &str, attempt: u32) -> LinkName {
+    let endpoint = scope.endpoint.as_ref().map_or("", |endpoint| endpoint.as_str());
+    LinkName::pick(&[scope.driver.as_str(), scope.network.as_str(), endpoint, label], attempt)
+}
+
+fn describe(new: &NewLink, scope: &Scope, name: LinkName) -> Link {
+    let (kind, mac) = match new.kind {
+        // Without an address of its own a bridge takes the lowest of its ports', which
+        // changes as they come and go, and neighbours' ARP entries with it. One made
+        // from the name is the same again when the bridge has to be made again.
+        NewLinkKind::Bridge => (LinkKind::Bridge, Some(new.mac.unwrap_or(Mac::local(scope)))),
+        NewLinkKind::Veth { peer_mac } => (LinkKind::Veth { peer: name.peer(), peer_mac }, new.mac),
+    };
+    Link {
+        name,
+        kind,
+        mtu: new.mtu,
+        mac,
+        master: new.master.clone(),
+        up: true,
+        alias: scope.alias(),
+    }
+}
+
+// === impl Mac ===
+
+impl Mac {
+    /// A locally administered address (IEEE 802) made from what a link belongs to.
+    fn local(scope: &Scope) -> Self {
+        use sha2::{Digest, Sha256};
+        let hash = Sha256::digest(scope.alias().as_bytes());
+        let mut octets = [0x02; 6];
+        for (octet, byte) in octets.iter_mut().skip(1).zip(hash.iter()) {
+            *octet = *byte;
+        }
+        Self(octets)
+    }
+}

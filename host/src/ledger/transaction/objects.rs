@@ -1,0 +1,117 @@
+//! What stands on links: addresses, routes, neighbours, settings, firewall entries.
+
+use futures::FutureExt;
+
+use super::{Inner, Shared, Transaction, TxError};
+use crate::{
+    kernel::{FirewallEntry, Object, Sysctl},
+    ledger::Entry,
+};
+
+// === impl Transaction ===
+
+impl Transaction {
+    /// Makes an object on a link of this driver.
+    pub async fn create(&self, object: Object) -> Result<(), TxError> {
+        self.step(|shared, mut inner| {
+            async move {
+                shared.link(&inner, object.link())?;
+                if let Object::Sysctl(setting) = &object {
+                    check_setting(setting)?;
+                }
+                shared.create(&mut inner, object, None).await
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Deletes an object that this driver made.
+    pub async fn remove(&self, object: Object) -> Result<(), TxError> {
+        self.step(|shared, mut inner| {
+            async move {
+                shared.link(&inner, object.link())?;
+                inner.count(&shared.limits)?;
+                let key = object.key();
+                let state = shared.ledger.read();
+                if inner.entry(&state, &key).is_none() {
+                    return Err(TxError::NoObject(key));
+                }
+                inner.delete(&state, &key);
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Deletes a link of this driver, with what stands on it.
+    pub async fn delete_link(&self, name: crate::kernel::LinkName) -> Result<(), TxError> {
+        self.step(|shared, mut inner| {
+            async move {
+                let (entry, _) = shared.link(&inner, &name)?;
+                inner.count(&shared.limits)?;
+                let state = shared.ledger.read();
+                let mut on_link: Vec<_> = state
+                    .objects
+                    .of_network(&entry.scope.network)
+                    .filter(|(_, entry)| *entry.object.link() == name)
+                    .map(|(key, _)| key.clone())
+                    .collect();
+                on_link.extend(
+                    inner
+                        .changes
+                        .objects
+                        .iter()
+                        .filter(|(_, row)| {
+                            row.as_ref().is_some_and(|entry| *entry.object.link() == name)
+                        })
+                        .map(|(key, _)| key.clone()),
+                );
+                inner.delete(&state, &entry.object.key());
+                for key in on_link {
+                    inner.delete(&state, &key);
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Says something to the firewall; what was said about the same before is replaced.
+    pub async fn set_firewall(&self, rule: FirewallEntry) -> Result<(), TxError> {
+        self.step(|shared, mut inner| async move { shared.set_firewall(&mut inner, rule) }.boxed())
+            .await
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn set_firewall(&self, inner: &mut Inner, rule: FirewallEntry) -> Result<(), TxError> {
+        let scope = self.scope()?.clone();
+        self.link(inner, rule.link())?;
+        inner.count(&self.limits)?;
+        let object = Object::Firewall(rule.clone());
+        let key = object.key();
+        let sequence = self.ledger.next_sequence();
+        inner.delete(&self.ledger.read(), &key);
+        if !inner.firewall.remove.remove(&rule) {
+            inner.firewall.add.insert(rule);
+        }
+        let entry = Entry { sequence, scope, label: None, object, doomed: false };
+        inner.changes.objects.insert(key, Some(entry));
+        Ok(())
+    }
+}
+
+/// A setting's name must not lead out of the link's folder.
+fn check_setting(setting: &Sysctl) -> Result<(), TxError> {
+    let fits = !setting.key.is_empty()
+        && setting
+            .key
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if fits { Ok(()) } else { Err(TxError::SettingName(setting.key.escape_default().to_string())) }
+}

@@ -1,0 +1,20 @@
+//! The wasmnet host daemon: Docker's remote network-plugin protocol on one side,
+//! drivers in a WebAssembly sandbox on the other, and between them the only code
+//! that touches the kernel.
+//!
+//! The way of one request, top to bottom: `docker` (HTTP and JSON), `dispatch`
+//! (one call at a time per network, one transaction per call), `runtime` (a fresh
+//! instance of the driver), `ledger` (what belongs to whom, and how to undo it),
+//! `kernel` and `firewall` (doing it).
+
+pub mod dispatch;
+pub mod docker;
+pub mod error;
+pub mod firewall;
+pub mod id;
+pub mod kernel;
+pub mod ledger;
+pub mod mac;
+pub mod model;
+pub mod runtime;
+pub mod store;

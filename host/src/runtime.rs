@@ -1,0 +1,30 @@
+//! The sandbox: components, and calls into them.
+//!
+//! A [`Driver`] is a component made ready once (compiled, linked, type-checked);
+//! every call gets a fresh instance of it from the pool, so no call sees another's
+//! memory and none can poison the next. What a call may do to the world goes
+//! through its [`Transaction`](crate::ledger::Transaction) and nothing else: WASI
+//! is there, since languages' standard libraries import it, but it opens nothing.
+//!
+//! A call ends by itself, by a trap, or at its deadline. Epochs make a looping
+//! guest give the thread back every few milliseconds; the deadline itself is a
+//! timer outside, so that it also ends a call that waits inside an import.
+
+pub mod bindings;
+mod cache;
+mod call;
+mod component;
+mod convert;
+mod engine;
+mod error;
+pub mod imports;
+mod ipam;
+mod network;
+
+pub use self::{
+    call::{Call, CallLimits},
+    component::{Driver, Manifest},
+    engine::Runtime,
+    error::{CallError, LoadError},
+    network::Endpoint,
+};

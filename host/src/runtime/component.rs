@@ -1,0 +1,194 @@
+//! A component made ready to be called.
+
+use std::{fmt::Write as _, path::Path, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use wasmparser::{Parser, Payload};
+use wasmtime::component::Component;
+
+use super::{
+    Call, LoadError, Runtime,
+    bindings::{ipam::IpamPluginPre, network::NetworkPluginPre},
+    call::CallState,
+};
+use crate::{
+    id::DriverName,
+    model::{AddressSpaces, IpamCapabilities, NetworkCapabilities},
+};
+
+/// The version of the contract this host speaks.
+pub const CONTRACT: &str = "0.1.0";
+/// The custom section with the manifest.
+const MANIFEST_SECTION: &str = "wasmnet:manifest";
+
+/// What a component says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A driver, ready to be called.
+pub struct Driver {
+    /// Its name in Docker.
+    pub name: DriverName,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// SHA-256 of the component, in hex.
+    pub digest: String,
+    /// The capabilities it imports ("links", "firewall"), WASI left out.
+    pub imports: Vec<String>,
+    /// What it answered for its networks, if it is a network driver.
+    pub network_capabilities: Option<NetworkCapabilities>,
+    /// What it answered as an IPAM driver, if it is one.
+    pub ipam_capabilities: Option<(IpamCapabilities, AddressSpaces)>,
+    pub(super) network: Option<NetworkPluginPre<CallState>>,
+    pub(super) ipam: Option<IpamPluginPre<CallState>>,
+    pub(super) runtime: Arc<Runtime>,
+}
+
+// === impl Driver ===
+
+impl Driver {
+    /// Loads a driver from a file and asks it what it can. `call` gives it the
+    /// call it is asked in.
+    pub async fn load(
+        runtime: &Arc<Runtime>,
+        name: DriverName,
+        path: &Path,
+        call: impl Fn() -> Call,
+    ) -> Result<Self, LoadError> {
+        let bytes = tokio::fs::read(path)
+            .await
+            .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        Self::from_bytes(runtime, name, bytes, call).await
+    }
+
+    /// Loads a driver from a component's bytes.
+    pub async fn from_bytes(
+        runtime: &Arc<Runtime>,
+        name: DriverName,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+        call: impl Fn() -> Call,
+    ) -> Result<Self, LoadError> {
+        let compile_for = Arc::clone(runtime);
+        let compiled = tokio::task::spawn_blocking(move || {
+            let bytes = bytes.as_ref();
+            check_kind(bytes)?;
+            let digest = hex(&Sha256::digest(bytes));
+            let component = compile_for.cache.component(&compile_for.engine, &digest, bytes)?;
+            Ok((component, digest, manifest(bytes)))
+        });
+        let (component, digest, manifest) = compiled
+            .await
+            .map_err(|error| LoadError::Compile(wasmtime::Error::msg(error.to_string())))??;
+
+        let names = |items: Vec<String>| capability_names(items.into_iter());
+        let kind = component.component_type();
+        let imports =
+            names(kind.imports(&runtime.engine).map(|(name, _)| name.to_owned()).collect());
+        let exports =
+            names(kind.exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect());
+        let exports = |role: &str| exports.iter().any(|export| export == role);
+        let mut driver = Self {
+            name,
+            manifest,
+            digest,
+            imports,
+            network_capabilities: None,
+            ipam_capabilities: None,
+            network: exports("network-driver").then(|| network(runtime, &component)).transpose()?,
+            ipam: exports("ipam-driver").then(|| ipam(runtime, &component)).transpose()?,
+            runtime: Arc::clone(runtime),
+        };
+        if driver.network.is_none() && driver.ipam.is_none() {
+            return Err(LoadError::NoRole);
+        }
+        driver.ask(call).await?;
+        Ok(driver)
+    }
+
+    async fn ask(&mut self, call: impl Fn() -> Call) -> Result<(), LoadError> {
+        let failed = |error| LoadError::Capabilities("capabilities", Box::new(error));
+        if self.network.is_some() {
+            self.network_capabilities = Some(self.capabilities(call()).await.map_err(failed)?);
+        }
+        if self.ipam.is_some() {
+            let capabilities = self.ipam_capabilities(call()).await.map_err(failed)?;
+            let spaces = self.default_address_spaces(call()).await.map_err(|error| {
+                LoadError::Capabilities("default-address-spaces", Box::new(error))
+            })?;
+            self.ipam_capabilities = Some((capabilities, spaces));
+        }
+        Ok(())
+    }
+}
+
+fn network(
+    runtime: &Runtime,
+    component: &Component,
+) -> Result<NetworkPluginPre<CallState>, LoadError> {
+    let pre = runtime.network.instantiate_pre(component).map_err(LoadError::Link)?;
+    NetworkPluginPre::new(pre).map_err(LoadError::Link)
+}
+
+fn ipam(runtime: &Runtime, component: &Component) -> Result<IpamPluginPre<CallState>, LoadError> {
+    let pre = runtime.ipam.instantiate_pre(component).map_err(LoadError::Link)?;
+    IpamPluginPre::new(pre).map_err(LoadError::Link)
+}
+
+/// Says what a file is that is no component, before it is compiled.
+fn check_kind(bytes: &[u8]) -> Result<(), LoadError> {
+    let wrong = match bytes {
+        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            "the file is a core WebAssembly module, not a component; build it for wasm32-wasip2"
+        }
+        [0, b'a', b's', b'm', ..] => "the file is of an unknown version of WebAssembly",
+        [0x7f, b'E', b'L', b'F', ..] => {
+            "the file is compiled code; only .wasm components are accepted"
+        }
+        _ => "the file is not WebAssembly",
+    };
+    Err(LoadError::NotAComponent(wrong))
+}
+
+/// The manifest, if there is one that can be read; a driver works without.
+fn manifest(bytes: &[u8]) -> Manifest {
+    Parser::new(0)
+        .parse_all(bytes)
+        .map_while(Result::ok)
+        .find_map(|payload| match payload {
+            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+                serde_json::from_slice(section.data()).ok()
+            }
+            _ => None,
+        })
+        .unwrap_or_default()
+}
+
+/// The interfaces of our contract among a component's imports or exports.
+fn capability_names(items: impl Iterator<Item = String>) -> Vec<String> {
+    items
+        .filter_map(|item| {
+            let (name, version) = item.strip_prefix("wasmnet:driver/")?.split_once('@')?;
+            (version == CONTRACT && name != "types").then(|| name.to_owned())
+        })
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

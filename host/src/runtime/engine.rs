@@ -1,0 +1,111 @@
+//! The engine all drivers share, and its clock.
+
+use std::{path::Path, sync::Arc, thread, time::Duration};
+
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker,
+};
+
+use super::{
+    LoadError,
+    bindings::{ipam::IpamPlugin, network::NetworkPlugin},
+    cache::Cache,
+    call::CallState,
+};
+
+/// How often a running guest gives the thread back.
+const EPOCH: Duration = Duration::from_millis(10);
+/// Calls at the same time; more of them wait.
+const CALLS: u32 = 64;
+/// Most memory a driver can be given, in bytes; the pool reserves address space for it.
+pub(super) const MEMORY_MAX: usize = 64 << 20;
+/// Core instances, memories and tables one component may be made of.
+const CORE_INSTANCES: u32 = 32;
+const MEMORIES: u32 = 2;
+const TABLES: u32 = 16;
+/// Entries in a table.
+const TABLE_ELEMENTS: usize = 10_000;
+
+/// The WebAssembly engine, ready to load and call drivers.
+pub struct Runtime {
+    pub(super) engine: Engine,
+    pub(super) network: Linker<CallState>,
+    pub(super) ipam: Linker<CallState>,
+    pub(super) cache: Cache,
+    pub(super) slots: Arc<Semaphore>,
+    _ticker: Arc<()>,
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    /// Sets the engine up; compiled code goes to folder `cache`.
+    pub fn new(cache: &Path) -> Result<Self, LoadError> {
+        let engine = Engine::new(&config()).map_err(LoadError::Engine)?;
+        let network = linker(&engine, |linker| {
+            NetworkPlugin::add_to_linker::<_, CallState>(linker, |state| state)
+        })?;
+        let ipam = linker(&engine, |linker| {
+            IpamPlugin::add_to_linker::<_, CallState>(linker, |state| state)
+        })?;
+        let cache = Cache::open(cache, &engine)?;
+        let alive = Arc::new(());
+        tick(&engine, &alive);
+        let slots = Arc::new(Semaphore::new(CALLS as usize));
+        Ok(Self { engine, network, ipam, cache, slots, _ticker: alive })
+    }
+
+    /// How many components were compiled since the start, and not taken from the cache.
+    pub fn compiled(&self) -> u64 {
+        self.cache.misses()
+    }
+}
+
+fn config() -> Config {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(CALLS)
+        .total_stacks(CALLS)
+        .total_core_instances(CALLS * CORE_INSTANCES)
+        .total_memories(CALLS * MEMORIES)
+        .total_tables(CALLS * TABLES)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memory_size(MEMORY_MAX)
+        .table_elements(TABLE_ELEMENTS);
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        // Address space for what a memory can have, not the 4 GiB it could address:
+        // the daemon then also starts where address space is limited.
+        .memory_reservation(MEMORY_MAX as u64)
+        .memory_guard_size(64 << 10)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+fn linker(
+    engine: &Engine,
+    add: impl FnOnce(&mut Linker<CallState>) -> wasmtime::Result<()>,
+) -> Result<Linker<CallState>, LoadError> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(LoadError::Engine)?;
+    add(&mut linker).map_err(LoadError::Engine)?;
+    Ok(linker)
+}
+
+/// Moves the epoch on, for as long as the runtime lives.
+fn tick(engine: &Engine, alive: &Arc<()>) {
+    let (engine, alive) = (engine.weak(), Arc::downgrade(alive));
+    thread::spawn(move || {
+        while alive.strong_count() > 0 {
+            thread::sleep(EPOCH);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
+            }
+        }
+    });
+}

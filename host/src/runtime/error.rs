@@ -1,0 +1,116 @@
+//! What goes wrong with drivers.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use crate::{id::DriverName, ledger::TxError};
+
+/// Why a component cannot serve as a driver. The cause of a variant is for the
+/// log; its own sentence is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The engine could not be set up on this machine.
+    #[error("cannot set up the WebAssembly engine")]
+    Engine(#[source] wasmtime::Error),
+    /// The file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no component.
+    #[error("{0}")]
+    NotAComponent(&'static str),
+    /// It does not compile.
+    #[error("the component does not compile")]
+    Compile(#[source] wasmtime::Error),
+    /// It exports no role.
+    #[error(
+        "the component is no driver for this host: it exports neither wasmnet:driver/network-driver@{version} nor wasmnet:driver/ipam-driver@{version}",
+        version = crate::runtime::component::CONTRACT
+    )]
+    NoRole,
+    /// It imports what the host does not have.
+    #[error("the component imports what this host does not have")]
+    Link(#[source] wasmtime::Error),
+    /// It did not say what it can.
+    #[error("the driver does not answer \"{0}\"")]
+    Capabilities(&'static str, #[source] Box<CallError>),
+    /// The cache folder cannot be used.
+    #[error("cannot use cache folder {}", .path.display())]
+    Cache {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Why a call did not work. What it did has been undone, or is about to be.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The driver said no, for this reason.
+    #[error("{message}")]
+    Driver {
+        /// For programs.
+        code: &'static str,
+        /// The driver's sentence, made fit for one line.
+        message: String,
+    },
+    /// The driver could not be loaded.
+    #[error("driver {driver} is not loaded: {reason}")]
+    NotLoaded {
+        /// Its name.
+        driver: DriverName,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// The driver has no such role.
+    #[error("driver {0} is no {1} driver")]
+    NoRole(DriverName, &'static str),
+    /// It ran past its deadline.
+    #[error("the driver did not answer within {} s in {method}; nothing was changed", .limit.as_secs_f32())]
+    Deadline {
+        /// The method it was in.
+        method: &'static str,
+        /// Its deadline.
+        limit: Duration,
+    },
+    /// It crashed.
+    #[error("the driver crashed in {method} ({reason}); nothing was changed")]
+    Trap {
+        /// The method it was in.
+        method: &'static str,
+        /// What kind of crash, in a few words.
+        reason: String,
+        /// The whole of it, with the guest's backtrace.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// It answered something that cannot be.
+    #[error("the driver's answer in {method} cannot be used: {reason}")]
+    Answer {
+        /// The method it was in.
+        method: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What it did could not be made durable.
+    #[error(transparent)]
+    Transaction(#[from] TxError),
+}
+
+// === impl CallError ===
+
+impl CallError {
+    /// The sentence for Docker's user: causes that are only for the log are left out.
+    pub fn external(&self) -> String {
+        match self {
+            Self::Trap { .. } => self.to_string(),
+            _ => crate::error::chain(self),
+        }
+    }
+}

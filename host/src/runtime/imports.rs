@@ -1,0 +1,44 @@
+//! What a driver can import: each interface of the contract on its call's transaction.
+
+mod firewall;
+mod links;
+mod on_links;
+mod store;
+mod system;
+
+pub use self::links::LinkHandle;
+
+use super::bindings::network::wasmnet::driver::types;
+use crate::{
+    error::chain,
+    kernel::{Error as KernelError, Refusal},
+    ledger::TxError,
+};
+
+/// A failure as the driver sees it.
+fn error_out(error: &TxError) -> types::Error {
+    use types::ErrorCode::*;
+    let code = match error {
+        TxError::Kernel(error) => kernel_code(error),
+        TxError::LabelTaken(_) | TxError::NameTaken(_) => Exists,
+        TxError::NoLabel(_) | TxError::LinkGone(_) | TxError::NoObject(_) => NotFound,
+        TxError::Name(_) | TxError::NameReserved(_) | TxError::NoScope | TxError::NoKeyScope(_) => {
+            Invalid
+        }
+        TxError::Key | TxError::SettingName(_) => Invalid,
+        TxError::TooManyOperations(_) | TxError::StoreFull(_) => Exhausted,
+        TxError::Ledger(_) | TxError::Closed | TxError::Panicked(_) => Unavailable,
+    };
+    types::Error { code, message: chain(error) }
+}
+
+fn kernel_code(error: &KernelError) -> types::ErrorCode {
+    match error {
+        error if error.is_exists() => types::ErrorCode::Exists,
+        KernelError::NoLink(_) => types::ErrorCode::NotFound,
+        KernelError::Firewall(Refusal::Tool(_)) => types::ErrorCode::Unavailable,
+        _ => types::ErrorCode::Kernel,
+    }
+}
+
+impl types::Host for super::call::CallState {}

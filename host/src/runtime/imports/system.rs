@@ -1,0 +1,66 @@
+//! `log`, `clock`, `random`.
+
+use std::{
+    sync::LazyLock,
+    time::{Instant, SystemTime},
+};
+
+use crate::runtime::{
+    bindings::network::wasmnet::driver::{clock, log, log::Level, random},
+    call::CallState,
+};
+
+/// Most random bytes in one call.
+const RANDOM_MAX: u32 = 4096;
+/// Longest line a driver can log, in characters.
+const LINE_MAX: usize = 2000;
+
+/// The point in the past that `monotonic` counts from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+// === impl CallState ===
+
+impl log::Host for CallState {
+    async fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
+        let Some(left) = self.log_lines.checked_sub(1) else { return Ok(()) };
+        self.log_lines = left;
+        let driver = &self.driver;
+        let line: String = message.chars().take(LINE_MAX).collect();
+        let line = line.escape_debug();
+        match level {
+            Level::Error => tracing::error!(target: "wasmnet::driver", %driver, "{line}"),
+            Level::Warn => tracing::warn!(target: "wasmnet::driver", %driver, "{line}"),
+            Level::Info => tracing::info!(target: "wasmnet::driver", %driver, "{line}"),
+            Level::Debug => tracing::debug!(target: "wasmnet::driver", %driver, "{line}"),
+        }
+        Ok(())
+    }
+}
+
+impl clock::Host for CallState {
+    async fn monotonic(&mut self) -> wasmtime::Result<u64> {
+        Ok(nanoseconds(START.elapsed()))
+    }
+
+    async fn wall(&mut self) -> wasmtime::Result<u64> {
+        Ok(SystemTime::UNIX_EPOCH.elapsed().map_or(0, nanoseconds))
+    }
+}
+
+impl random::Host for CallState {
+    async fn bytes(&mut self, length: u32) -> wasmtime::Result<Vec<u8>> {
+        let mut bytes = vec![0; length.min(RANDOM_MAX) as usize];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            filled += rustix::rand::getrandom(
+                &mut bytes[filled..],
+                rustix::rand::GetRandomFlags::empty(),
+            )?;
+        }
+        Ok(bytes)
+    }
+}
+
+fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,199 @@
+//! The durable store: one redb file in the state directory.
+//!
+//! It knows tables, keys and bytes; what they mean is the [`ledger`](crate::ledger)'s
+//! business. A batch is durable as a whole or not at all.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, backends::FileBackend,
+};
+
+/// The file in the state directory.
+const FILE: &str = "state.redb";
+/// Version of the layout: written into a new file, checked in an old one.
+const LAYOUT: &[u8] = b"1";
+const LAYOUT_KEY: &[u8] = b"layout";
+
+/// The tables of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Table {
+    /// Facts about the store itself.
+    Meta,
+    /// Networks by id.
+    Networks,
+    /// Endpoints by network and id.
+    Endpoints,
+    /// Kernel objects by key.
+    Objects,
+    /// The drivers' own keys.
+    Keys,
+}
+
+/// Rows to write (some) or delete (none), by table and key.
+pub type Batch = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
+
+/// How long a batch must last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    /// On disk when the write returns.
+    Durable,
+    /// On disk with the next durable batch at the latest; losing it does no harm.
+    Relaxed,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+}
+
+/// Why the store does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The directory cannot be made or used.
+    #[error("cannot use state directory {}", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process holds it.
+    #[error("another wasmnet daemon uses state directory {}; stop it first", .0.display())]
+    InUse(PathBuf),
+    /// The file is not a store, or is damaged.
+    #[error("cannot open {}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// A newer daemon wrote it.
+    #[error("{} was written by a newer wasmnet; use that one or remove the file", .0.display())]
+    Newer(PathBuf),
+    /// Reading failed.
+    #[error("cannot read the state")]
+    Read(#[source] Box<redb::Error>),
+    /// Writing failed: the disk is full or broken.
+    #[error("cannot write the state")]
+    Write(#[source] Box<redb::Error>),
+}
+
+// === impl Table ===
+
+impl Table {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Meta, Self::Networks, Self::Endpoints, Self::Objects, Self::Keys];
+
+    fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+        TableDefinition::new(match self {
+            Self::Meta => "meta",
+            Self::Networks => "networks",
+            Self::Endpoints => "endpoints",
+            Self::Objects => "objects",
+            Self::Keys => "keys",
+        })
+    }
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Opens the store in a directory, which is made if it is missing.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        let unusable = |source| Error::Directory { path: directory.to_owned(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
+        let path = directory.join(FILE);
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(unusable)?;
+        let failed = |error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => Error::InUse(directory.to_owned()),
+            error => Error::Open { path: path.clone(), source: Box::new(error.into()) },
+        };
+        let backend = FileBackend::new(file).map_err(failed)?;
+        let database = Database::builder().create_with_backend(backend).map_err(failed)?;
+        let store = Self { database };
+        store.check_layout(path)?;
+        Ok(store)
+    }
+
+    /// All rows of a table.
+    pub fn rows(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+        self.try_rows(table).map_err(|error| Error::Read(Box::new(error)))
+    }
+
+    /// Writes a batch. Blocks until it is as lasting as asked for.
+    pub fn write(&self, batch: &Batch, lasting: Lasting) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.try_write(batch, lasting).map_err(|error| Error::Write(Box::new(error)))
+    }
+
+    fn try_rows(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let table = match transaction.open_table(table.definition()) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        table
+            .iter()?
+            .map(|row| {
+                let (key, value) = row?;
+                Ok((key.value().to_vec(), value.value().to_vec()))
+            })
+            .collect()
+    }
+
+    fn try_write(&self, batch: &Batch, lasting: Lasting) -> Result<(), redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        if lasting == Lasting::Relaxed {
+            transaction.set_durability(Durability::None)?;
+        }
+        for table in Table::ALL {
+            let mut rows = batch.iter().filter(|((of, _), _)| *of == table).peekable();
+            if rows.peek().is_none() {
+                continue;
+            }
+            let mut open = transaction.open_table(table.definition())?;
+            for ((_, key), value) in rows {
+                match value {
+                    Some(value) => drop(open.insert(key.as_slice(), value.as_slice())?),
+                    None => drop(open.remove(key.as_slice())?),
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn check_layout(&self, path: PathBuf) -> Result<(), Error> {
+        let rows = self.rows(Table::Meta)?;
+        match rows.iter().find(|(key, _)| key == LAYOUT_KEY) {
+            Some((_, layout)) if layout == LAYOUT => Ok(()),
+            Some(_) => Err(Error::Newer(path)),
+            None => {
+                let row = ((Table::Meta, LAYOUT_KEY.to_vec()), Some(LAYOUT.to_vec()));
+                self.write(&Batch::from([row]), Lasting::Durable)
+            }
+        }
+    }
+}

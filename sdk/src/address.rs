@@ -1,0 +1,47 @@
+//! Between the contract's addresses and those of `std` and `ipnet`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use crate::{IpAddress, IpNetwork};
+
+// === impl IpAddress ===
+
+impl From<IpAddr> for IpAddress {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self::Ipv4(v4.octets().into()),
+            IpAddr::V6(v6) => Self::Ipv6(v6.segments().into()),
+        }
+    }
+}
+
+impl From<IpAddress> for IpAddr {
+    fn from(address: IpAddress) -> Self {
+        match address {
+            IpAddress::Ipv4(octets) => Ipv4Addr::from(<[u8; 4]>::from(octets)).into(),
+            IpAddress::Ipv6(groups) => Ipv6Addr::from(<[u16; 8]>::from(groups)).into(),
+        }
+    }
+}
+
+// === impl IpNetwork ===
+
+impl IpNetwork {
+    /// The subnet this address lies in: its host bits set to zero.
+    pub fn subnet(&self) -> Self {
+        let address = IpAddr::from(self.address);
+        match IpNet::new(address, self.prefix_length) {
+            Ok(network) => network.trunc().into(),
+            // The host only hands out prefix lengths that fit the family.
+            Err(_) => *self,
+        }
+    }
+}
+
+impl From<IpNet> for IpNetwork {
+    fn from(network: IpNet) -> Self {
+        Self { address: network.addr().into(), prefix_length: network.prefix_len() }
+    }
+}

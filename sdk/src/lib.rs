@@ -1,0 +1,53 @@
+//! Write a wasmnet driver in Rust.
+//!
+//! A driver is a type that implements [`NetworkDriver`] and is exported with
+//! [`network_driver!`] (or [`IpamDriver`] and [`ipam_driver!`]). Build the
+//! crate as a `cdylib` with `cargo build --release --target wasm32-wasip2`; the
+//! `.wasm` file is the driver.
+//!
+//! Drivers keep no state in memory: every call gets a fresh instance. What has
+//! to last goes to [`store`]; what was made in the kernel the host remembers.
+//! See the package documentation in `wit/` for the rules of a call.
+//!
+//! ```no_run
+//! use wasmnet_sdk::{Error, Network, NetworkDriver, links};
+//!
+//! struct Wire;
+//!
+//! impl NetworkDriver for Wire {
+//!     fn create_network(_network: &Network) -> Result<(), Error> {
+//!         let options = links::BridgeOptions { name: None, mtu: None, mac: None };
+//!         links::create_bridge("bridge", options)?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! wasmnet_sdk::network_driver! { driver: Wire, name: "wire", description: "A bare bridge." }
+//! # fn main() {}
+//! ```
+
+mod address;
+mod error;
+mod ipam;
+mod manifest;
+mod network;
+mod options;
+
+#[doc(hidden)]
+pub mod bindings;
+
+pub use self::{
+    bindings::network::wasmnet::driver::{
+        addresses, clock, firewall, links, log, neighbours, random, routes, store, sysctl,
+        types::{DriverOption, Error, ErrorCode, IpAddress, IpFamily, IpNetwork, MacAddress},
+    },
+    ipam::{__IpamAdapter, AddressSpaces, IpamCapabilities, IpamDriver, IpamPool, PoolRequest},
+    manifest::__bytes,
+    network::{
+        __NetworkAdapter, ContainerInterface, DriverCapabilities, Endpoint, EndpointRequest,
+        EndpointSettings, GatewaySkip, JoinInfo, Network, NetworkDriver, Node, Pool, PortBinding,
+        Protocol, Scope, StaticRoute,
+    },
+    options::Options,
+};
+pub use ipnet;

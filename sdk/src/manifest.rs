@@ -1,0 +1,63 @@
+//! The custom section that says what a driver is.
+
+/// Copies a string into an array, for a `static` in a custom section.
+#[doc(hidden)]
+pub const fn __bytes<const N: usize>(text: &str) -> [u8; N] {
+    let text = text.as_bytes();
+    let mut bytes = [0; N];
+    let mut at = 0;
+    while at < N {
+        bytes[at] = text[at];
+        at += 1;
+    }
+    bytes
+}
+
+/// Writes the manifest's custom section. Name and description must not contain
+/// quotes or backslashes: they go into JSON as they are.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __manifest {
+    ($name:literal, $description:literal) => {
+        const _: () = {
+            const MANIFEST: &str = concat!(
+                "{\"name\":\"",
+                $name,
+                "\",\"version\":\"",
+                env!("CARGO_PKG_VERSION"),
+                "\",\"description\":\"",
+                $description,
+                "\"}"
+            );
+            #[cfg(target_arch = "wasm32")]
+            #[allow(unsafe_code, reason = "only names the custom section the bytes go to")]
+            #[unsafe(link_section = "wasmnet:manifest")]
+            #[used]
+            static SECTION: [u8; MANIFEST.len()] = $crate::__bytes(MANIFEST);
+        };
+    };
+}
+
+/// Exports a [`NetworkDriver`](crate::NetworkDriver) from this component.
+#[macro_export]
+macro_rules! network_driver {
+    (driver: $driver:ty, name: $name:literal, description: $description:literal $(,)?) => {
+        $crate::__manifest!($name, $description);
+        type __WasmnetDriver = $crate::__NetworkAdapter<$driver>;
+        $crate::bindings::network::export_network!(
+            __WasmnetDriver with_types_in $crate::bindings::network
+        );
+    };
+}
+
+/// Exports an [`IpamDriver`](crate::IpamDriver) from this component.
+#[macro_export]
+macro_rules! ipam_driver {
+    (driver: $driver:ty, name: $name:literal, description: $description:literal $(,)?) => {
+        $crate::__manifest!($name, $description);
+        type __WasmnetDriver = $crate::__IpamAdapter<$driver>;
+        $crate::bindings::ipam::export_ipam!(
+            __WasmnetDriver with_types_in $crate::bindings::ipam
+        );
+    };
+}

@@ -191,6 +191,23 @@ impl State {
         self.endpoints.get(network)?.get(endpoint)
     }
 
+    /// Visits the keys that go when a network, or one endpoint of it, goes.
+    pub fn for_keys_of(
+        &self,
+        network: &NetworkId,
+        endpoint: Option<&EndpointId>,
+        mut visit: impl FnMut(StoreKey),
+    ) {
+        for ((driver, scope), keys) in &self.keys {
+            if scope.goes_with(network, endpoint) {
+                for key in keys.keys() {
+                    let (driver, scope) = (driver.clone(), scope.clone());
+                    visit(StoreKey { driver, scope, key: key.clone() });
+                }
+            }
+        }
+    }
+
     /// The value of a driver's key.
     pub fn key(&self, key: &StoreKey) -> Option<&Vec<u8>> {
         self.keys.get(&(key.driver.clone(), key.scope.clone()))?.get(&key.key)

@@ -2,11 +2,17 @@
 //! drivers in a WebAssembly sandbox on the other, and between them the only code
 //! that touches the kernel.
 //!
-//! The way of one request, top to bottom: `docker` (HTTP and JSON), `dispatch`
-//! (one call at a time per network, one transaction per call), `runtime` (a fresh
-//! instance of the driver), `ledger` (what belongs to whom, and how to undo it),
-//! `kernel` and `firewall` (doing it).
+//! The way of one request, top to bottom: [`docker`] (HTTP and JSON), [`dispatch`]
+//! (one call at a time per network, one transaction per call), [`runtime`] (a fresh
+//! instance of the driver), [`ledger`] (what belongs to whom, and how to undo it),
+//! [`kernel`] and [`firewall`] (doing it). Beside it: [`reconcile`] (the kernel as the
+//! ledger says), [`admin`] and [`cli`] (for people), [`daemon`] (putting it together).
 
+pub mod admin;
+pub mod builtin;
+pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod dispatch;
 pub mod docker;
 pub mod error;
@@ -16,5 +22,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod mac;
 pub mod model;
+pub mod reconcile;
 pub mod runtime;
+pub mod sockets;
 pub mod store;

@@ -1,1 +1,5 @@
-fn main() {}
+//! `wasmnet`: the daemon and its command line.
+
+fn main() -> std::process::ExitCode {
+    wasmnet::cli::main()
+}

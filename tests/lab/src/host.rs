@@ -33,7 +33,8 @@ ip link set lo up
 /// A machine of its own, as far as network, `/run`, processes and host name go;
 /// all other files are the machine's. Made by [`Lab::host`](crate::Lab::host).
 ///
-/// It ends when this and every [`Process`] and [`Engine`] of it are dropped.
+/// It ends when this, every clone, and every [`Process`] and [`Engine`] of it are dropped.
+#[derive(Clone)]
 pub struct Host {
     core: Arc<Core>,
 }

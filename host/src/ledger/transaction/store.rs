@@ -129,12 +129,9 @@ impl Inner {
     pub(super) fn delete_keys_of(&mut self, state: &State, scope: &Scope) {
         let goes = |of: &KeyScope| of.goes_with(&scope.network, scope.endpoint.as_ref());
         self.changes.keys.retain(|key, _| !goes(&key.scope));
-        for ((driver, of), keys) in state.keys.iter().filter(|((_, of), _)| goes(of)) {
-            for key in keys.keys() {
-                let (driver, scope) = (driver.clone(), of.clone());
-                self.changes.keys.insert(StoreKey { driver, scope, key: key.clone() }, None);
-            }
-        }
+        state.for_keys_of(&scope.network, scope.endpoint.as_ref(), |key| {
+            self.changes.keys.insert(key, None);
+        });
     }
 
     fn value<'a>(&'a self, state: &'a State, key: &StoreKey) -> Option<&'a Vec<u8>> {

@@ -1,0 +1,132 @@
+//! From the daemon's parts to what is shown.
+
+use super::{
+    State,
+    view::{DriverView, EndpointView, NetworkView, ObjectView, Status},
+};
+use crate::{
+    dispatch::Slot,
+    id::{DriverName, EndpointId, NetworkId},
+    kernel::Object,
+    ledger::{self, EndpointRecord, NetworkRecord},
+};
+
+/// The daemon as a whole.
+pub(super) fn status(state: &State) -> Status {
+    let drivers = drivers(state);
+    let ledger = state.dispatcher.ledger().read();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime: state.started.elapsed().as_secs(),
+        networks: ledger.networks.len(),
+        endpoints: ledger.endpoints.values().map(|of_network| of_network.len()).sum(),
+        objects: ledger.objects.len(),
+        doomed: ledger.objects.doomed().len(),
+        keys: ledger.keys.values().map(|keys| keys.len()).sum(),
+        compiled: state.runtime.compiled(),
+        drivers,
+    }
+}
+
+/// The drivers.
+pub(super) fn drivers(state: &State) -> Vec<DriverView> {
+    let ledger = state.dispatcher.ledger().read();
+    let networks = |name: &DriverName| {
+        ledger.networks.values().filter(|record| record.driver == *name).count()
+    };
+    let view = |(name, slot): (&DriverName, &Slot)| match slot {
+        Slot::Ready(driver) => {
+            let network = driver.network_capabilities.map(|_| "network".to_owned());
+            let ipam = driver.ipam_capabilities.as_ref().map(|_| "ipam".to_owned());
+            DriverView {
+                name: name.clone(),
+                ready: true,
+                reason: None,
+                roles: network.into_iter().chain(ipam).collect(),
+                version: driver.manifest.version.clone(),
+                description: driver.manifest.description.clone(),
+                digest: driver.digest.clone(),
+                imports: driver.imports.clone(),
+                networks: networks(name),
+            }
+        }
+        Slot::Failed(reason) => DriverView {
+            name: name.clone(),
+            ready: false,
+            reason: Some(reason.clone()),
+            roles: Vec::new(),
+            version: String::new(),
+            description: String::new(),
+            digest: String::new(),
+            imports: Vec::new(),
+            networks: networks(name),
+        },
+    };
+    state.dispatcher.drivers().iter().map(view).collect()
+}
+
+/// All networks.
+pub(super) fn networks(state: &State) -> Vec<NetworkView> {
+    let ledger = state.dispatcher.ledger().read();
+    ledger.networks.iter().map(|(id, record)| network(&ledger, id, record)).collect()
+}
+
+/// All endpoints.
+pub(super) fn endpoints(state: &State) -> Vec<EndpointView> {
+    let ledger = state.dispatcher.ledger().read();
+    let of = |(id, record): (&NetworkId, &NetworkRecord)| endpoints_of(&ledger, id, record);
+    ledger.networks.iter().flat_map(of).collect()
+}
+
+fn network(ledger: &ledger::State, id: &NetworkId, record: &NetworkRecord) -> NetworkView {
+    let pools = || record.network.ipv4.iter().chain(&record.network.ipv6);
+    let mut objects: Vec<_> = ledger.objects.of_network(id).collect();
+    objects.sort_by_key(|(_, entry)| entry.sequence);
+    NetworkView {
+        id: id.clone(),
+        driver: record.driver.clone(),
+        subnets: pools().map(|pool| pool.subnet).collect(),
+        gateways: pools().filter_map(|pool| pool.gateway).map(|net| net.addr()).collect(),
+        internal: record.network.internal,
+        options: record.network.options.clone(),
+        created: record.created,
+        endpoints: endpoints_of(ledger, id, record),
+        objects: objects
+            .into_iter()
+            .map(|(key, entry)| ObjectView {
+                key: key.to_string(),
+                endpoint: entry.scope.endpoint.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn endpoints_of(
+    ledger: &ledger::State,
+    network: &NetworkId,
+    of: &NetworkRecord,
+) -> Vec<EndpointView> {
+    let view = |(id, record): (&EndpointId, &EndpointRecord)| EndpointView {
+        id: id.clone(),
+        network: network.clone(),
+        driver: of.driver.clone(),
+        addresses: record.addresses().collect(),
+        mac: record.request.mac.or(record.settings.mac),
+        link: link_of(ledger, network, id),
+        sandbox: record.joined.as_ref().map(|joined| joined.sandbox.clone()),
+        join: record.joined.as_ref().map(|joined| joined.info.clone()),
+        ports: record.programmed.clone().unwrap_or_default(),
+        created: record.created,
+    };
+    ledger.endpoints_of(network).map(view).collect()
+}
+
+fn link_of(ledger: &ledger::State, network: &NetworkId, endpoint: &EndpointId) -> Option<String> {
+    ledger.objects.of_network(network).find_map(|(_, entry)| match &entry.object {
+        Object::Link(link) if entry.scope.endpoint.as_ref() == Some(endpoint) => {
+            Some(link.name.to_string())
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,117 @@
+//! What the daemon shows of itself.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{DriverName, EndpointId, NetworkId},
+    mac::Mac,
+    model::{JoinInfo, PortBinding},
+};
+
+/// The daemon as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Seconds since it started.
+    pub uptime: u64,
+    /// Networks that stand.
+    pub networks: usize,
+    /// Endpoints that stand.
+    pub endpoints: usize,
+    /// Kernel objects in the ledger.
+    pub objects: usize,
+    /// Kernel objects that are still to be deleted.
+    pub doomed: usize,
+    /// Keys that drivers have in the store.
+    pub keys: usize,
+    /// Components that had to be compiled since the start.
+    pub compiled: u64,
+    /// The drivers.
+    pub drivers: Vec<DriverView>,
+}
+
+/// A driver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverView {
+    /// Its name in Docker.
+    pub name: DriverName,
+    /// Whether it can be called.
+    pub ready: bool,
+    /// Why not.
+    pub reason: Option<String>,
+    /// What it is: "network", "ipam".
+    pub roles: Vec<String>,
+    /// The component's own version.
+    pub version: String,
+    /// What it says it is for.
+    pub description: String,
+    /// SHA-256 of the component, in hex.
+    pub digest: String,
+    /// The capabilities it imports.
+    pub imports: Vec<String>,
+    /// Networks it serves.
+    pub networks: usize,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkView {
+    /// The engine's id.
+    pub id: NetworkId,
+    /// The driver that serves it.
+    pub driver: DriverName,
+    /// Its subnets.
+    pub subnets: Vec<IpNet>,
+    /// Their gateways.
+    pub gateways: Vec<IpAddr>,
+    /// `--internal`.
+    pub internal: bool,
+    /// `-o` options.
+    pub options: BTreeMap<String, String>,
+    /// Seconds since 1970 when it was made.
+    pub created: u64,
+    /// Its endpoints.
+    pub endpoints: Vec<EndpointView>,
+    /// Its kernel objects, in the order in which they were made.
+    pub objects: Vec<ObjectView>,
+}
+
+/// A kernel object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectView {
+    /// What it is, as in the ledger: "link wn0123456789ab".
+    pub key: String,
+    /// The endpoint it belongs to, if it is one's.
+    pub endpoint: Option<EndpointId>,
+}
+
+/// An endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointView {
+    /// The engine's id.
+    pub id: EndpointId,
+    /// Its network.
+    pub network: NetworkId,
+    /// The driver that serves it.
+    pub driver: DriverName,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Its MAC address.
+    pub mac: Option<Mac>,
+    /// The host's end of its link.
+    pub link: Option<String>,
+    /// The sandbox it is in.
+    pub sandbox: Option<String>,
+    /// What the engine was told at Join.
+    pub join: Option<JoinInfo>,
+    /// The ports it publishes.
+    pub ports: Vec<PortBinding>,
+    /// Seconds since 1970 when it was made.
+    pub created: u64,
+}

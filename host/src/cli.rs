@@ -1,0 +1,38 @@
+//! The command line.
+//!
+//! [`args`] is the one definition that help, man page and completions come from;
+//! [`serve`](mod@serve) runs the daemon, [`show`] asks one and prints, [`output`] is the
+//! only place that writes to the terminal.
+
+pub mod args;
+mod output;
+mod serve;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Args, Command};
+use crate::error::chain;
+
+/// Done.
+const DONE: u8 = 0;
+/// Did not work. (A command line that cannot be understood ends with 2, by clap.)
+const FAILED: u8 = 1;
+
+/// Parses the command line, does what it says, and returns the exit code.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match args.command {
+        Command::Serve(options) => serve::run(options, &args.global).map_err(|e| chain(&e)),
+        command => show::run(&command, &args.global).map_err(|e| chain(&e)),
+    };
+    match done {
+        Ok(()) => ExitCode::from(DONE),
+        Err(line) => {
+            output::error(&line);
+            ExitCode::from(FAILED)
+        }
+    }
+}

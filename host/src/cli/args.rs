@@ -1,0 +1,95 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Docker networks with drivers in a sandbox.
+///
+/// `wasmnet serve` is the daemon: to Docker it is network plugins (wasm-bridge), each
+/// a WebAssembly component that reaches the kernel only through what it is allowed.
+/// Everything else asks a running daemon.
+#[derive(Debug, Parser)]
+#[command(name = "wasmnet", version, max_term_width = 100)]
+pub struct Args {
+    /// For all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, ClapArgs)]
+pub struct Global {
+    /// Where the daemon's admin socket is
+    #[arg(long, value_name = "DIR", global = true, default_value = "/run/wasmnet")]
+    pub run_dir: PathBuf,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    Serve(Serve),
+    /// Show how the daemon is
+    Status,
+    /// Show networks
+    #[command(subcommand)]
+    Network(Network),
+    /// Show endpoints
+    #[command(subcommand)]
+    Endpoint(Endpoint),
+    /// Show drivers
+    #[command(subcommand)]
+    Driver(Driver),
+}
+
+/// Options of `serve`.
+#[derive(Debug, ClapArgs)]
+pub struct Serve {
+    /// Config file [default: /etc/wasmnet/config.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where Docker looks for plugin sockets
+    #[arg(long, value_name = "DIR", default_value = "/run/docker/plugins")]
+    pub plugin_dir: PathBuf,
+    /// Where the state is kept
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/wasmnet")]
+    pub state_dir: PathBuf,
+}
+
+/// About networks.
+#[derive(Debug, Subcommand)]
+pub enum Network {
+    /// List networks
+    Ls,
+    /// Show all about networks, as JSON
+    Inspect {
+        /// Ids, or beginnings of them
+        #[arg(required = true, value_name = "NETWORK")]
+        networks: Vec<String>,
+    },
+}
+
+/// About endpoints.
+#[derive(Debug, Subcommand)]
+pub enum Endpoint {
+    /// List endpoints
+    Ls {
+        /// Only those of this network (its id, or the beginning of it)
+        #[arg(long, value_name = "NETWORK")]
+        network: Option<String>,
+    },
+}
+
+/// About drivers.
+#[derive(Debug, Subcommand)]
+pub enum Driver {
+    /// List drivers
+    Ls,
+}

@@ -1,0 +1,61 @@
+//! Writing to the terminal.
+
+use std::io::{self, Write};
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+/// Digits of an id that are shown in tables, as Docker does.
+const SHORT_ID: usize = 12;
+
+/// Prints a table with these column heads.
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(head.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    lines(&table.to_string())
+}
+
+/// Prints JSON.
+pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    lines(&text)
+}
+
+/// Prints lines. A reader that has seen enough (`| head`) is no error.
+pub(super) fn lines(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in text.lines() {
+        match writeln!(out, "{}", line.trim_end()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
+    }
+    Ok(())
+}
+
+/// Prints what went wrong, in one line.
+pub(super) fn error(line: &str) {
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "wasmnet: {line}");
+}
+
+/// The beginning of an id.
+pub(super) fn short(id: &str) -> String {
+    id.chars().take(SHORT_ID).collect()
+}
+
+/// Seconds as people say them.
+pub(super) fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86400 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86400),
+    }
+}

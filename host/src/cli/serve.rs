@@ -1,0 +1,61 @@
+//! `wasmnet serve`.
+
+use std::io::{self, IsTerminal};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tracing_subscriber::EnvFilter;
+
+use super::args::{Global, Serve};
+use crate::daemon::{self, Daemon};
+
+/// The variable that says what is logged, as in `WASMNET_LOG=debug`.
+const LOG_VARIABLE: &str = "WASMNET_LOG";
+
+/// Why the daemon ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// It could not start.
+    #[error(transparent)]
+    Daemon(#[from] daemon::Error),
+    /// No threads or signals.
+    #[error("cannot set up the process")]
+    Process(#[source] io::Error),
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+pub(super) fn run(serve: Serve, global: &Global) -> Result<(), Error> {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+    let options = daemon::Options {
+        config: serve.config,
+        plugin_dir: serve.plugin_dir,
+        state_dir: serve.state_dir,
+        run_dir: global.run_dir.clone(),
+    };
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::Process)?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Process)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Process)?;
+        let daemon = Daemon::start(&options).await?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "ready");
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(daemon.serve(stopped));
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; networks and containers go on");
+        // The receivers live in the task that is being waited for.
+        let _ = stop.send(true);
+        let _ = serving.await;
+        Ok(())
+    })
+}

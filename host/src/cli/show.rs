@@ -1,0 +1,160 @@
+//! The commands that ask a daemon and print what it says.
+
+use std::{io, path::PathBuf};
+
+use super::{
+    args::{Command, Driver, Endpoint, Global, Network},
+    output::{self, duration, short},
+};
+use crate::admin::{
+    self,
+    client::{self, get},
+    view::{DriverView, EndpointView, NetworkView, Status},
+};
+
+/// Why nothing could be shown.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The daemon could not be asked.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// There is no such network.
+    #[error("there is no network {0}; \"wasmnet network ls\" shows them")]
+    NoNetwork(String),
+    /// More than one network's id begins so.
+    #[error("more than one network's id begins with {0}; write more of it")]
+    Ambiguous(String),
+    /// The terminal is gone.
+    #[error("cannot print")]
+    Print(#[from] io::Error),
+    /// No runtime.
+    #[error("cannot set up the process")]
+    Process(#[source] io::Error),
+}
+
+/// Runs a command.
+pub(super) fn run(command: &Command, global: &Global) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Process)?;
+    let socket = global.run_dir.join(admin::SOCKET);
+    runtime.block_on(show(command, socket, global.json))
+}
+
+async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Error> {
+    match command {
+        // Not asked of a daemon: it is one.
+        Command::Serve(_) => Ok(()),
+        Command::Status => {
+            let status: Status = get(&socket, "/v1/status").await?;
+            if json { Ok(output::json(&status)?) } else { print_status(&status) }
+        }
+        Command::Network(Network::Ls) => {
+            let networks: Vec<NetworkView> = get(&socket, "/v1/networks").await?;
+            if json { Ok(output::json(&networks)?) } else { print_networks(&networks) }
+        }
+        Command::Network(Network::Inspect { networks: wanted }) => {
+            let networks: Vec<NetworkView> = get(&socket, "/v1/networks").await?;
+            let found = wanted
+                .iter()
+                .map(|wanted| find(&networks, wanted))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(output::json(&found)?)
+        }
+        Command::Endpoint(Endpoint::Ls { network }) => {
+            let mut endpoints: Vec<EndpointView> = get(&socket, "/v1/endpoints").await?;
+            if let Some(wanted) = network {
+                let networks: Vec<NetworkView> = get(&socket, "/v1/networks").await?;
+                let network = find(&networks, wanted)?;
+                endpoints.retain(|endpoint| endpoint.network == network.id);
+            }
+            if json { Ok(output::json(&endpoints)?) } else { print_endpoints(&endpoints) }
+        }
+        Command::Driver(Driver::Ls) => {
+            let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
+            if json { Ok(output::json(&drivers)?) } else { print_drivers(&drivers) }
+        }
+    }
+}
+
+/// The network whose id is, or begins with, `wanted`.
+fn find<'a>(networks: &'a [NetworkView], wanted: &str) -> Result<&'a NetworkView, Error> {
+    let mut found = networks.iter().filter(|network| network.id.as_str().starts_with(wanted));
+    match (found.next(), found.next()) {
+        (Some(network), None) => Ok(network),
+        (None, _) => Err(Error::NoNetwork(wanted.to_owned())),
+        (Some(_), Some(_)) => networks
+            .iter()
+            .find(|network| network.id.as_str() == wanted)
+            .ok_or_else(|| Error::Ambiguous(wanted.to_owned())),
+    }
+}
+
+fn print_status(status: &Status) -> Result<(), Error> {
+    let Status { version, pid, uptime, networks, endpoints, objects, doomed, .. } = status;
+    let mut text = format!(
+        "wasmnet {version}, pid {pid}, up {}\n{networks} networks, {endpoints} endpoints, {objects} kernel objects",
+        duration(*uptime)
+    );
+    if *doomed > 0 {
+        text.push_str(&format!(" ({doomed} still to be deleted)"));
+    }
+    output::lines(&text)?;
+    output::lines("\n")?;
+    print_drivers(&status.drivers)
+}
+
+fn print_drivers(drivers: &[DriverView]) -> Result<(), Error> {
+    let row = |driver: &DriverView| {
+        let state = match &driver.reason {
+            None => "ready".to_owned(),
+            Some(reason) => format!("not loaded: {reason}"),
+        };
+        vec![
+            driver.name.to_string(),
+            driver.roles.join(", "),
+            driver.version.clone(),
+            driver.networks.to_string(),
+            driver.imports.join(", "),
+            state,
+        ]
+    };
+    let head = ["DRIVER", "ROLE", "VERSION", "NETWORKS", "IMPORTS", "STATE"];
+    Ok(output::table(&head, drivers.iter().map(row))?)
+}
+
+fn print_networks(networks: &[NetworkView]) -> Result<(), Error> {
+    let row = |network: &NetworkView| {
+        vec![
+            short(network.id.as_str()),
+            network.driver.to_string(),
+            list(&network.subnets),
+            list(&network.gateways),
+            if network.internal { "yes" } else { "no" }.to_owned(),
+            network.endpoints.len().to_string(),
+        ]
+    };
+    let head = ["NETWORK", "DRIVER", "SUBNETS", "GATEWAYS", "INTERNAL", "ENDPOINTS"];
+    Ok(output::table(&head, networks.iter().map(row))?)
+}
+
+fn print_endpoints(endpoints: &[EndpointView]) -> Result<(), Error> {
+    let row = |endpoint: &EndpointView| {
+        vec![
+            short(endpoint.id.as_str()),
+            short(endpoint.network.as_str()),
+            endpoint.driver.to_string(),
+            list(&endpoint.addresses),
+            endpoint.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+            endpoint.link.clone().unwrap_or_default(),
+            if endpoint.sandbox.is_some() { "joined" } else { "made" }.to_owned(),
+        ]
+    };
+    let head = ["ENDPOINT", "NETWORK", "DRIVER", "ADDRESSES", "MAC", "LINK", "STATE"];
+    Ok(output::table(&head, endpoints.iter().map(row))?)
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}

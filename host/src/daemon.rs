@@ -1,0 +1,202 @@
+//! The daemon: puts the parts together, in an order in which a failure changes nothing.
+//!
+//! First everything is looked at (rights, config, sockets, state), then the state
+//! directory is locked, then kernel and ledger are brought together, and only then do
+//! the sockets appear: whoever sees one can use it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::thread::CapabilitySet;
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::{
+    admin, builtin,
+    config::{self, Config},
+    dispatch::{Dispatcher, Drivers, Slot},
+    docker,
+    error::chain,
+    id::DriverName,
+    kernel::{self, Kernel, linux::Linux},
+    ledger::{self, Ledger, Limits, Transaction},
+    reconcile,
+    runtime::{Call, CallLimits, Driver, LoadError, Runtime},
+    sockets::{self, Socket},
+    store::{self, Store},
+};
+
+/// The folder for compiled code, in the state directory.
+const CACHE: &str = "cache";
+
+/// Where a daemon finds and puts things.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The config file; none: the default one, if it exists.
+    pub config: Option<PathBuf>,
+    /// Docker's plugin directory.
+    pub plugin_dir: PathBuf,
+    /// What must last.
+    pub state_dir: PathBuf,
+    /// The admin socket.
+    pub run_dir: PathBuf,
+}
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It has not the rights.
+    #[error("wasmnet needs the capability CAP_NET_ADMIN to make networks; run it as root")]
+    NoCapability,
+    /// The config file is wrong.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A socket cannot be had.
+    #[error(transparent)]
+    Socket(#[from] sockets::Error),
+    /// The state cannot be had.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The state cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The kernel cannot be reached.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+    /// The sandbox cannot be set up.
+    #[error(transparent)]
+    Runtime(#[from] LoadError),
+    /// Kernel and ledger cannot be brought together.
+    #[error(transparent)]
+    Reconcile(#[from] reconcile::Error),
+}
+
+/// A daemon that is ready to serve.
+pub struct Daemon {
+    dispatcher: Arc<Dispatcher>,
+    runtime: Arc<Runtime>,
+    plugins: Vec<(DriverName, Socket)>,
+    admin: Socket,
+}
+
+/// A driver to be loaded: a file, or bytes of the daemon's own.
+enum Source {
+    File(PathBuf),
+    BuiltIn(&'static [u8]),
+}
+
+// === impl Daemon ===
+
+impl Daemon {
+    /// Starts a daemon. When this returns its sockets exist.
+    pub async fn start(options: &Options) -> Result<Self, Error> {
+        if !has_net_admin() {
+            return Err(Error::NoCapability);
+        }
+        let config = Config::load(options.config.as_deref())?;
+        let sources = sources(&config);
+        let socket_of = |name: &DriverName| options.plugin_dir.join(format!("{name}.sock"));
+        let admin = options.run_dir.join(admin::SOCKET);
+        for name in sources.iter().map(|(name, _)| name) {
+            sockets::check(&socket_of(name))?;
+        }
+        sockets::check(&admin)?;
+        sockets::folder(&options.plugin_dir)?;
+        sockets::folder(&options.run_dir)?;
+
+        let ledger = Arc::new(Ledger::open(Store::open(&options.state_dir)?)?);
+        let kernel: Arc<dyn Kernel> = Arc::new(Linux::open()?);
+        let runtime = Arc::new(Runtime::new(&options.state_dir.join(CACHE))?);
+        let drivers = load(&runtime, &kernel, &ledger, sources).await;
+        let names: Vec<DriverName> = drivers.iter().map(|(name, _)| name.clone()).collect();
+        let dispatcher = Arc::new(Dispatcher::new(kernel, ledger, drivers));
+        reconcile::start(&dispatcher).await?;
+
+        let admin = Socket::bind(&admin)?;
+        let plugins = names
+            .into_iter()
+            .map(|name| Ok((name.clone(), Socket::bind(&socket_of(&name))?)))
+            .collect::<Result<_, sockets::Error>>()?;
+        Ok(Self { dispatcher, runtime, plugins, admin })
+    }
+
+    /// Serves until `stop` is true; then removes the sockets, finishes the calls
+    /// under way and returns.
+    pub async fn serve(self, stop: watch::Receiver<bool>) {
+        let Self { dispatcher, runtime, plugins, admin } = self;
+        let repairs = tokio::spawn(reconcile::run(Arc::clone(&dispatcher)));
+        let mut servers = JoinSet::new();
+        for (name, socket) in plugins {
+            let dispatcher = Arc::clone(&dispatcher);
+            servers.spawn(socket.serve(stop.clone(), move |request| {
+                docker::server::serve(Arc::clone(&dispatcher), name.clone(), request)
+            }));
+        }
+        let state = Arc::new(admin::State::new(dispatcher, runtime));
+        servers.spawn(
+            admin.serve(stop, move |request| admin::server::serve(Arc::clone(&state), request)),
+        );
+        while servers.join_next().await.is_some() {}
+        repairs.abort();
+    }
+}
+
+fn has_net_admin() -> bool {
+    rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN))
+}
+
+/// The drivers by name: the built-in ones, and the operator's over them.
+fn sources(config: &Config) -> Vec<(DriverName, Source)> {
+    let configured = config
+        .drivers
+        .iter()
+        .map(|driver| (driver.name.clone(), Source::File(driver.component.clone())));
+    let built_in = builtin::DRIVERS.iter().filter_map(|(name, bytes)| {
+        let name: DriverName = name.parse().ok()?;
+        let replaced = config.drivers.iter().any(|driver| driver.name == name);
+        (!replaced).then_some((name, Source::BuiltIn(bytes)))
+    });
+    built_in.chain(configured).collect()
+}
+
+/// Loads drivers. One that fails does not keep the others from working.
+async fn load(
+    runtime: &Arc<Runtime>,
+    kernel: &Arc<dyn Kernel>,
+    ledger: &Arc<Ledger>,
+    sources: Vec<(DriverName, Source)>,
+) -> Drivers {
+    let mut drivers = Drivers::default();
+    for (name, source) in sources {
+        let call = || Call {
+            transaction: Transaction::begin(
+                Arc::clone(kernel),
+                Arc::clone(ledger),
+                name.clone(),
+                None,
+                Limits::default(),
+            ),
+            limits: CallLimits::default(),
+        };
+        let loaded = match &source {
+            Source::File(path) => Driver::load(runtime, name.clone(), path, call).await,
+            Source::BuiltIn(bytes) => Driver::from_bytes(runtime, name.clone(), *bytes, call).await,
+        };
+        let slot = match loaded {
+            Ok(driver) => Slot::Ready(Arc::new(driver)),
+            Err(error) => {
+                tracing::error!(driver = %name, error = %chain(&error), "driver cannot be loaded");
+                Slot::Failed(chain(&error))
+            }
+        };
+        drivers.insert(name, slot);
+    }
+    drivers
+}
+
+/// The state directory of the default installation.
+pub fn default_state_dir() -> &'static Path {
+    Path::new("/var/lib/wasmnet")
+}

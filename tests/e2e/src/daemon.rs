@@ -1,0 +1,104 @@
+//! `wasmnet serve` on a test host.
+
+use std::{path::PathBuf, process::ExitStatus, time::Duration};
+
+use serde_json::Value;
+use wasmnet_lab::{Host, Process, Signal, wait_for};
+
+/// How long the daemon may take to start or stop.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A daemon and how to start it again.
+pub struct Daemon {
+    host: Host,
+    arguments: Vec<String>,
+    process: Process,
+}
+
+// === impl Daemon ===
+
+impl Daemon {
+    /// Starts the daemon with the built-in drivers and waits until it is ready.
+    pub fn start(host: &Host) -> Self {
+        Self::start_with(host, &[])
+    }
+
+    /// Starts the daemon with further arguments and waits until it is ready.
+    pub fn start_with(host: &Host, arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
+        let process = spawn(host, &arguments);
+        let daemon = Self { host: host.clone(), arguments, process };
+        daemon.wait_ready();
+        daemon
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(&mut self) {
+        self.process.signal(Signal::KILL);
+        self.process.wait_exit(PATIENCE);
+    }
+
+    /// Stops it as an operator would.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.process.signal(Signal::TERM);
+        self.process.wait_exit(PATIENCE)
+    }
+
+    /// Starts it again after it was killed or stopped.
+    pub fn start_again(&mut self) {
+        self.process = spawn(&self.host, &self.arguments);
+        self.wait_ready();
+    }
+
+    /// What it logged since it was last started.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What `wasmnet ARGUMENTS --json` prints.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        json(&self.host, arguments)
+    }
+
+    /// Waits until it answers.
+    fn wait_ready(&self) {
+        wait_for("the daemon to be ready", PATIENCE, || {
+            assert!(self.process.is_running(), "the daemon ended:\n{}", self.process.log());
+            self.host.try_run(&[&binary(), "status"]).success()
+        });
+    }
+}
+
+/// What `wasmnet ARGUMENTS --json` prints on a host.
+pub fn json(host: &Host, arguments: &[&str]) -> Value {
+    let binary = binary();
+    let argv: Vec<&str> = [binary.as_str()].into_iter().chain(arguments.iter().copied()).collect();
+    let output = host.run(&[argv.as_slice(), &["--json"]].concat());
+    serde_json::from_str(&output).unwrap_or_else(|error| panic!("not JSON ({error}): {output}"))
+}
+
+/// The daemon's executable: what `WASMNET_LAB_DAEMON` names, or the one cargo built
+/// beside this test.
+pub fn binary() -> String {
+    if let Ok(binary) = std::env::var("WASMNET_LAB_DAEMON") {
+        return binary;
+    }
+    let tests = std::env::current_exe().unwrap();
+    let profile = tests.ancestors().nth(2).unwrap();
+    let binary: PathBuf = profile.join("wasmnet");
+    assert!(binary.exists(), "{} is missing: run cargo build first", binary.display());
+    binary.to_str().unwrap().to_owned()
+}
+
+fn spawn(host: &Host, arguments: &[String]) -> Process {
+    let state = host.path_in_data_dir("state");
+    let (binary, state) = (binary(), state.to_str().unwrap().to_owned());
+    let mut argv = vec![binary.as_str(), "serve", "--state-dir", &state];
+    argv.extend(arguments.iter().map(String::as_str));
+    host.exec(&argv).env("WASMNET_LOG", "debug").spawn()
+}

@@ -1,0 +1,124 @@
+//! A test host with an engine and the daemon, and what tests do on it.
+
+use std::time::Duration;
+
+use wasmnet_lab::{Engine, Host, Lab, Output, wait_for};
+
+use crate::{BRIDGE, Daemon};
+
+/// How long something may take that happens by itself.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A host with an engine and the daemon.
+pub struct Site {
+    // Dropped in this order: the daemon and the engine before their host.
+    /// The daemon.
+    pub daemon: Daemon,
+    /// The engine.
+    pub engine: Engine,
+    /// The host.
+    pub host: Host,
+    /// The lab it is in.
+    pub lab: Lab,
+}
+
+// === impl Site ===
+
+impl Site {
+    /// A host whose engine started with ip_forward=0, as on nearly every real host.
+    pub fn new() -> Self {
+        Self::with_daemon_arguments(&[])
+    }
+
+    /// The same, the daemon started with further arguments.
+    pub fn with_daemon_arguments(arguments: &[&str]) -> Self {
+        Self::prepared(arguments, |_| {})
+    }
+
+    /// The same, with something done on the host before the daemon starts.
+    pub fn prepared(arguments: &[&str], prepare: impl FnOnce(&Host)) -> Self {
+        let lab = Lab::new();
+        let host = lab.host("a");
+        let engine = host.start_engine();
+        prepare(&host);
+        let daemon = Daemon::start_with(&host, arguments);
+        Self { daemon, engine, host, lab }
+    }
+
+    /// Runs `docker` with words separated by spaces; fails the test if it fails.
+    pub fn docker(&self, command: &str) -> String {
+        self.host.docker(&words(command))
+    }
+
+    /// Runs `docker` with words separated by spaces.
+    pub fn try_docker(&self, command: &str) -> Output {
+        self.host.try_docker(&words(command))
+    }
+
+    /// Makes a wasm-bridge network; `options` go before its name.
+    pub fn network(&self, name: &str, options: &str) {
+        self.docker(&format!("network create --driver {BRIDGE} {options} {name}"));
+    }
+
+    /// Starts a container that does nothing; `options` go before its image.
+    pub fn container(&self, name: &str, options: &str) {
+        self.docker(&format!(
+            "run --detach --name {name} --stop-signal KILL {options} busybox sleep 3600"
+        ));
+    }
+
+    /// Runs a shell command in a container.
+    pub fn exec(&self, container: &str, command: &str) -> Output {
+        self.host.try_docker(&["exec", container, "sh", "-c", command])
+    }
+
+    /// Runs a shell command in a container; fails the test if it fails.
+    pub fn in_container(&self, container: &str, command: &str) -> String {
+        self.host.docker(&["exec", container, "sh", "-c", command])
+    }
+
+    /// Whether a container gets an answer from an address or name.
+    pub fn pings(&self, container: &str, target: &str) -> bool {
+        self.exec(container, &format!("ping -c 1 -W 2 {target}")).success()
+    }
+
+    /// Fails the test unless a container gets an answer.
+    pub fn assert_pings(&self, container: &str, target: &str) {
+        let output = self.exec(container, &format!("ping -c 1 -W 2 {target}"));
+        assert!(output.success(), "{container} does not reach {target}: {output}");
+    }
+
+    /// The address of a container on a network.
+    pub fn address(&self, container: &str, network: &str) -> String {
+        let format = format!("{{{{(index .NetworkSettings.Networks \"{network}\").IPAddress}}}}");
+        self.host.docker(&["inspect", "--format", &format, container]).trim().to_owned()
+    }
+
+    /// Waits until the ledger holds this many networks, endpoints and nothing doomed.
+    pub fn wait_ledger(&self, networks: u64, endpoints: u64) {
+        wait_for("the ledger to settle", PATIENCE, || {
+            let status = self.daemon.json(&["status"]);
+            let is = |key: &str| status[key].as_u64().unwrap();
+            let found = (is("networks"), is("endpoints"), is("doomed"));
+            if found == (networks, endpoints, 0) { Ok(()) } else { Err(format!("{found:?}")) }
+        });
+    }
+
+    /// Fails the test unless the daemon knows nothing any more.
+    pub fn assert_nothing_left(&self) {
+        self.wait_ledger(0, 0);
+        let status = self.daemon.json(&["status"]);
+        assert_eq!(status["objects"], 0, "{status}");
+        assert_eq!(status["keys"], 0, "{status}");
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn words(command: &str) -> Vec<&str> {
+    command.split_whitespace().collect()
+}

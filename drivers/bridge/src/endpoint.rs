@@ -13,7 +13,7 @@ use crate::{mac, network::BRIDGE, settings::Settings};
 const PORT: &str = "port";
 
 /// Makes the veth pair and settles the MAC address.
-pub fn create(network: &Network, request: &EndpointRequest) -> Result<EndpointSettings, Error> {
+pub fn create(request: &EndpointRequest) -> Result<EndpointSettings, Error> {
     let chosen = request.mac.is_none().then(|| mac::choose(request.ipv4));
     let bridge = links::open(BRIDGE)?;
     let options = VethOptions { mtu: bridge.mtu(), peer_mac: request.mac.or(chosen) };

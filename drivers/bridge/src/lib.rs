@@ -30,10 +30,10 @@ impl NetworkDriver for Bridge {
     }
 
     fn create_endpoint(
-        network: &Network,
+        _network: &Network,
         request: &EndpointRequest,
     ) -> Result<EndpointSettings, Error> {
-        endpoint::create(network, request)
+        endpoint::create(request)
     }
 
     fn join(network: &Network, _endpoint: &Endpoint, _sandbox: &str) -> Result<JoinInfo, Error> {

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -34,7 +35,7 @@ struct State {
     objects: BTreeMap<ObjectKey, Object>,
     firewall: BTreeSet<FirewallEntry>,
     verbs: u64,
-    fail_at: Option<u64>,
+    failing: Range<u64>,
 }
 
 // === impl Simulated ===
@@ -47,16 +48,17 @@ impl Default for Simulated {
 }
 
 impl Simulated {
-    /// Lets the `n`th verb from now (0: the next) fail as if the kernel had no memory.
-    pub fn fail_at(&self, n: u64) {
+    /// Lets verbs fail as if the kernel had no memory: `count` of them, beginning with
+    /// the `n`th from now (0: the next).
+    pub fn fail_at(&self, n: u64, count: u64) {
         let mut state = self.lock();
-        state.fail_at = Some(state.verbs + n);
+        state.failing = state.verbs + n..state.verbs + n + count;
     }
 
     /// No verb fails by order any more; says how many there were since the start.
     pub fn fail_never(&self) -> u64 {
         let mut state = self.lock();
-        state.fail_at = None;
+        state.failing = 0..0;
         state.verbs
     }
 
@@ -106,6 +108,7 @@ impl Kernel for Simulated {
 
     async fn delete(&self, object: &Object) -> Result<(), Error> {
         let mut state = self.lock();
+        state.count(object)?;
         match object {
             Object::Link(link) => drop(state.remove_link(&link.name)),
             Object::Firewall(entry) => drop(state.firewall.remove(entry)),
@@ -220,7 +223,7 @@ impl State {
     fn tick(&mut self) -> Result<(), Refusal> {
         let now = self.verbs;
         self.verbs += 1;
-        if self.fail_at == Some(now) { Err(Refusal::errno(Errno::NOMEM)) } else { Ok(()) }
+        if self.failing.contains(&now) { Err(Refusal::errno(Errno::NOMEM)) } else { Ok(()) }
     }
 
     fn has_link(&self, name: &LinkName) -> bool {

@@ -36,6 +36,7 @@ pub enum Error {
 /// Builds `package`, whose sources lie in `folder` below the workspace's root,
 /// and returns the path of its `.wasm` file. The build script runs again when
 /// the package, the SDK or the contract changes.
+#[allow(clippy::print_stdout, reason = "printing is how a build script talks to cargo")]
 pub fn component(package: &str, folder: &str) -> Result<PathBuf, Error> {
     let root = workspace_root()?;
     for watched in [folder, "sdk/src", "sdk/Cargo.toml", "wit", "Cargo.lock"] {

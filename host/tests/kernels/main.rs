@@ -1,0 +1,13 @@
+//! Drivers on a kernel: the real one, in a namespace of the test's own, and the
+//! simulated one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+/// A dispatcher on a kernel, and requests as an engine makes them.
+mod bench;
+/// What a driver does to a kernel, and that nothing of it stays.
+mod both;
+/// Failures at every kernel operation, one by one and in random sequences.
+mod faults;
+/// Restarts, reboots, and changes behind the daemon's back.
+mod repair;

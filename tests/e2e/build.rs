@@ -1,7 +1,16 @@
 //! Builds the guest programs that the tests install as drivers.
 
+/// Where each one's path goes, its package and its folder.
+const PROGRAMS: [(&str, &str, &str); 3] = [
+    ("WASMNET_CHAOS", "wasmnet-chaos", "tests/programs/chaos"),
+    ("WASMNET_SHELF", "wasmnet-shelf", "tests/programs/ipam"),
+    ("WASMNET_BRIDGE", "wasmnet-bridge", "drivers/bridge"),
+];
+
 fn main() -> Result<(), wasmnet_sdk_build::Error> {
-    let chaos = wasmnet_sdk_build::component("wasmnet-chaos", "tests/programs/chaos")?;
-    println!("cargo::rustc-env=WASMNET_CHAOS={}", chaos.display());
+    for (variable, package, folder) in PROGRAMS {
+        let component = wasmnet_sdk_build::component(package, folder)?;
+        println!("cargo::rustc-env={variable}={}", component.display());
+    }
     Ok(())
 }

@@ -1,1 +1,18 @@
-fn main() {}
+//! The project's chores, as `cargo xtask TASK`.
+//!
+//! One program instead of a folder of scripts: it needs nothing but Rust, installs what
+//! else a task needs, and its help is the list of what there is.
+
+mod cargo;
+mod cli;
+mod command;
+mod demo;
+mod install;
+mod programs;
+mod rust;
+mod steps;
+mod terminal;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

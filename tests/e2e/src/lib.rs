@@ -3,15 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test library")]
 
 mod daemon;
+mod plugin;
 mod site;
 
 pub use self::{
     daemon::{Daemon, binary, json},
+    plugin::{Bench, Plugin, Reply, calls, driver_config},
     site::Site,
 };
 
 /// The component that misbehaves when a network's options say so.
 pub const CHAOS: &str = env!("WASMNET_CHAOS");
+
+/// A small IPAM driver.
+pub const SHELF: &str = env!("WASMNET_SHELF");
+
+/// The component that the daemon has built in as [`BRIDGE`].
+pub const BRIDGE_COMPONENT: &str = env!("WASMNET_BRIDGE");
 
 /// The driver's name in Docker.
 pub const BRIDGE: &str = "wasm-bridge";

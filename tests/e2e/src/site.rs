@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmnet_lab::{Engine, Host, Lab, Output, wait_for};
+use wasmnet_lab::{Engine, Host, Lab, Output, Process, wait_for};
 
 use crate::{BRIDGE, Daemon};
 
@@ -86,6 +86,52 @@ impl Site {
     pub fn assert_pings(&self, container: &str, target: &str) {
         let output = self.exec(container, &format!("ping -c 1 -W 2 {target}"));
         assert!(output.success(), "{container} does not reach {target}: {output}");
+    }
+
+    /// Waits until a container gets an answer: a new IPv6 address is not usable at once.
+    pub fn wait_pings(&self, container: &str, target: &str) {
+        wait_for(&format!("{container} to reach {target}"), PATIENCE, || {
+            let output = self.exec(container, &format!("ping -c 1 -W 1 {target}"));
+            if output.success() { Ok(()) } else { Err(output) }
+        });
+    }
+
+    /// Fails the test if a container gets an answer; `when` says what is special.
+    pub fn assert_silent(&self, container: &str, target: &str, when: &str) {
+        let output = self.exec(container, &format!("ping -c 1 -W 1 {target}"));
+        assert!(!output.success(), "{container} reaches {target} {when}: {output}");
+    }
+
+    /// Starts a server outside that tells its clients their address.
+    pub fn serve_outside(&self) -> Process {
+        let outside = self.lab.outside();
+        let script =
+            "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n%s' \"$REMOTE_ADDR\"\n";
+        let script = outside.put("www/cgi-bin/who", script);
+        outside.run(&["chmod", "755", script.to_str().unwrap()]);
+        let www = outside.path_in_data_dir("www");
+        let www = www.to_str().unwrap();
+        let server = outside.spawn(&["busybox", "httpd", "-f", "-p", "0.0.0.0:80", "-h", www]);
+        wait_for("the server outside to answer", PATIENCE, || {
+            outside.try_run(&["busybox", "wget", "-qO-", "http://127.0.0.1/cgi-bin/who"]).success()
+        });
+        server
+    }
+
+    /// The address from which a container's requests come to the server outside.
+    pub fn seen_outside(&self, container: &str) -> String {
+        // Not wget: it does not work in a static busybox without glibc's files.
+        let outside = self.lab.outside().address();
+        let request = "printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n'";
+        let answer = self.in_container(container, &format!("{request} | nc -w 5 {outside} 80"));
+        answer.lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// The IPv6 address of a container on a network.
+    pub fn address6(&self, container: &str, network: &str) -> String {
+        let format =
+            format!("{{{{(index .NetworkSettings.Networks \"{network}\").GlobalIPv6Address}}}}");
+        self.host.docker(&["inspect", "--format", &format, container]).trim().to_owned()
     }
 
     /// The address of a container on a network.

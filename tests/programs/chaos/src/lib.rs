@@ -4,17 +4,20 @@
 //! fail in a method, *after* the method has done its work, so that there is something to
 //! undo. Methods are spelt as in the contract; ways to fail are `error`, `trap`, `loop`,
 //! `memory`, `panic`, `label` (a link label that is taken) and `source` (join names a
-//! link that is not its own).
+//! link that is not its own). `slow` does not fail, but takes its time.
 
 #![allow(clippy::panic, reason = "that is what it is for")]
 
 use wasmnet_sdk::{
     ContainerInterface, Endpoint, EndpointRequest, EndpointSettings, Error, JoinInfo, Network,
-    NetworkDriver, Options, PortBinding, addresses, firewall, links, store,
+    NetworkDriver, Options, PortBinding, addresses, clock, firewall, links, store,
 };
 
 /// The option that says where and how to fail.
 const OPTION: &str = "chaos";
+
+/// How long `slow` takes, in nanoseconds: well below the deadline.
+const SLOW: u64 = 1_500_000_000;
 
 struct Chaos;
 
@@ -112,6 +115,13 @@ fn fail(network: &Network, method: &str) -> Result<(), Error> {
             loop {
                 hoard.push(vec![1; 1 << 20]);
             }
+        }
+        Some("slow") => {
+            let start = clock::monotonic();
+            while clock::monotonic().saturating_sub(start) < SLOW {
+                std::hint::spin_loop();
+            }
+            Ok(())
         }
         Some("label") => {
             let options = links::BridgeOptions { name: None, mtu: None, mac: None };

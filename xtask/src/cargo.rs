@@ -1,0 +1,92 @@
+//! What cargo does for us.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::command::{self, follow, show};
+use crate::steps::Live;
+
+/// How the daemon is built, as a person would type it.
+pub const BUILD_DAEMON: &str = "cargo build --package wasmnet";
+
+/// The daemon's program.
+const DAEMON: &str = "wasmnet";
+
+/// Why the daemon could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Cargo failed.
+    #[error(transparent)]
+    Build(#[from] command::Error),
+    /// Cargo did not say where the program is.
+    #[error("cargo built no program `{DAEMON}`")]
+    NoProgram,
+}
+
+/// Builds the daemon and returns its program.
+pub fn build_daemon(live: &mut Live<'_>) -> Result<PathBuf, Error> {
+    let mut cargo = cargo();
+    // Cargo itself says where the program is: the folder depends on the user's settings.
+    cargo.args(["build", "--package", "wasmnet", "--message-format", "json-render-diagnostics"]);
+    let messages = follow(cargo, |line| live.show(line))?;
+    messages.lines().find_map(program).ok_or(Error::NoProgram)
+}
+
+/// Runs the tests and returns the runner's exit code.
+pub fn test(filters: &[String]) -> Result<u8, command::Error> {
+    let mut cargo = cargo();
+    // After "--" there may be several filters, before it only one.
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--"]).args(filters);
+    show(cargo)
+}
+
+/// Checks formatting and lints, both in any case, and returns an exit code.
+pub fn check() -> Result<u8, command::Error> {
+    let mut format = cargo();
+    format.args(["fmt", "--all", "--check"]);
+    let mut lint = cargo();
+    lint.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    let codes = [show(format)?, show(lint)?];
+    Ok(codes.into_iter().find(|code| *code != 0).unwrap_or(0))
+}
+
+/// Cargo, in the workspace's root: the same one that runs us, if one does.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// The workspace's root.
+pub fn root() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+/// The daemon's file, if this message of cargo's tells it.
+fn program(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_daemon = message.get("target")?.get("name")? == DAEMON;
+    let file = message.get("executable")?.as_str()?;
+    is_daemon.then(|| PathBuf::from(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_found_among_the_messages() {
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"wasmnet","kind":["lib"]},"executable":null}"#;
+        let other =
+            r#"{"reason":"compiler-artifact","target":{"name":"xtask"},"executable":"/t/xtask"}"#;
+        let daemon = r#"{"reason":"compiler-artifact","target":{"name":"wasmnet"},"executable":"/t/wasmnet"}"#;
+        assert_eq!(program(library), None);
+        assert_eq!(program(other), None);
+        assert_eq!(program("Compiling"), None);
+        assert_eq!(program(daemon), Some(PathBuf::from("/t/wasmnet")));
+    }
+}

@@ -1,0 +1,135 @@
+//! The command line: every task, its help, and what it consists of.
+
+use std::error::Error as StdError;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::steps::{Failed, Steps};
+use crate::{cargo, command, demo, install, rust, terminal};
+
+/// The project's chores
+///
+/// Each task installs what it lacks (Debian packages, parts of Rust) before it starts.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    task: Task,
+}
+
+/// The tasks.
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Show the daemon at work on a throw-away host
+    ///
+    /// Builds the daemon, makes a host out of Linux namespaces with a Docker engine of its
+    /// own, and lets two containers talk over a network whose driver is a WebAssembly
+    /// component. Then everything is removed. This machine's own network, firewall and
+    /// Docker are not touched. Needs root.
+    Demo,
+    /// Run the tests
+    ///
+    /// All packages' tests, also after one has failed. Those that make test hosts need
+    /// root. The exit code is that of `cargo test`.
+    Test {
+        /// Run only tests with one of these in their names; after `--`, also options of the
+        /// test programs, such as --nocapture
+        #[arg(value_name = "FILTER")]
+        filters: Vec<String>,
+    },
+    /// Check formatting and lints
+    Check,
+    /// Check, then test, as CI does
+    ///
+    /// The tests run even if the check fails.
+    Ci,
+}
+
+/// Why a task could not do its work.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// One of its steps failed.
+    #[error(transparent)]
+    Step(#[from] Failed),
+    /// A command could not be run.
+    #[error(transparent)]
+    Command(#[from] command::Error),
+    /// The demo could not begin.
+    #[error(transparent)]
+    Demo(#[from] demo::Error),
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    match run(&Args::parse().task) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            terminal::error(&chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does a task and returns the exit code.
+fn run(task: &Task) -> Result<u8, Error> {
+    let mut steps = Steps::new();
+    match task {
+        Task::Demo => Ok(demo::run(&mut steps)?),
+        Task::Test { filters } => test(&mut steps, filters),
+        Task::Check => check(&mut steps),
+        Task::Ci => {
+            let codes = [check(&mut steps)?, test(&mut steps, &[])?];
+            Ok(codes.into_iter().find(|code| *code != 0).unwrap_or(0))
+        }
+    }
+}
+
+fn check(steps: &mut Steps) -> Result<u8, Error> {
+    rust::target(steps)?;
+    rust::components(steps)?;
+    Ok(cargo::check()?)
+}
+
+fn test(steps: &mut Steps, filters: &[String]) -> Result<u8, Error> {
+    install::packages(steps, &[install::LAB, install::TESTS])?;
+    rust::target(steps)?;
+    Ok(cargo::test(filters)?)
+}
+
+/// An error and its causes, each said once.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // A transparent error says its cause's words already.
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_defined() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn filters_and_options_reach_the_tests() {
+        let args = Args::try_parse_from(["xtask", "test", "one", "two", "--", "--nocapture"]);
+        assert!(matches!(
+            args,
+            Ok(Args { task: Task::Test { filters } }) if filters == ["one", "two", "--nocapture"]
+        ));
+    }
+}

@@ -1,0 +1,170 @@
+//! The host that the demo runs on.
+//!
+//! The lab is made for tests and panics when something fails. Here such a panic ends a
+//! step, no more: the reader gets its text, and the host is still removed.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use wasmnet_lab::{Engine, Host, Lab, Process, Signal, wait_for};
+
+/// How long the daemon may take to start, and to stop.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What the daemon makes when it is ready, in the host's /run.
+const SOCKET: &str = "docker/plugins/wasm-bridge.sock";
+
+/// Why something on the host did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The lab could not do it.
+    #[error("{0}")]
+    Lab(String),
+    /// A command failed.
+    #[error("`{command}` failed ({status})\n{said}")]
+    Command {
+        /// The command.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        said: String,
+    },
+    /// The daemon ended by itself.
+    #[error("the daemon ended")]
+    DaemonEnded,
+    /// The daemon stopped with an error.
+    #[error("the daemon stopped with an error ({0})")]
+    DaemonFailed(ExitStatus),
+    /// Signals cannot be caught.
+    #[error("cannot catch signals")]
+    Signals(#[source] io::Error),
+    /// The user has seen enough.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A host, and what runs on it.
+pub struct Stage {
+    // In the order in which they are to end.
+    daemon: Option<Process>,
+    engine: Option<Engine>,
+    host: Host,
+    lab: Lab,
+    /// The daemon's program.
+    program: PathBuf,
+    interrupted: Arc<AtomicBool>,
+}
+
+// === impl Stage ===
+
+impl Stage {
+    /// Makes a host, for a daemon of this program.
+    pub fn new(program: PathBuf) -> Result<Self, Error> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        // From here on there is something to clean up.
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupted))
+                .map_err(Error::Signals)?;
+        }
+        let (lab, host) = contained(|| {
+            let lab = Lab::new();
+            let host = lab.host("demo");
+            (lab, host)
+        })?;
+        Ok(Self { daemon: None, engine: None, host, lab, program, interrupted })
+    }
+
+    /// Starts dockerd and waits until it answers.
+    pub fn start_engine(&mut self) -> Result<(), Error> {
+        self.go_on()?;
+        self.engine = Some(contained(|| self.host.start_engine())?);
+        Ok(())
+    }
+
+    /// Starts the daemon and waits until Docker can use it.
+    pub fn start_daemon(&mut self) -> Result<(), Error> {
+        self.go_on()?;
+        // /run is the host's own. State and config are not, and the machine may have its
+        // own daemon.
+        let daemon = contained(|| {
+            let state = self.host.path_in_data_dir("wasmnet");
+            let config = self.host.put("wasmnet.toml", "");
+            let program = self.program.to_string_lossy();
+            let (state, config) = (state.to_string_lossy(), config.to_string_lossy());
+            self.host.spawn(&[&program, "serve", "--state-dir", &state, "--config", &config])
+        })?;
+        let daemon = self.daemon.insert(daemon);
+        let socket = self.host.path_in_run(SOCKET);
+        contained(|| {
+            wait_for("the daemon's socket", LIMIT, || match socket.exists() {
+                true => Some(Ok(())),
+                false => (!daemon.is_running()).then_some(Err(Error::DaemonEnded)),
+            })
+        })?
+    }
+
+    /// Stops the daemon as a service manager does.
+    pub fn stop_daemon(&mut self) -> Result<(), Error> {
+        self.go_on()?;
+        let Some(daemon) = self.daemon.as_mut() else { return Ok(()) };
+        let status = contained(|| {
+            daemon.signal(Signal::TERM);
+            daemon.wait_exit(LIMIT)
+        })?;
+        if status.success() { Ok(()) } else { Err(Error::DaemonFailed(status)) }
+    }
+
+    /// Runs a command of plain words and returns what it prints.
+    pub fn run(&self, command: &str) -> Result<String, Error> {
+        self.go_on()?;
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let output = contained(|| self.host.try_run(&words))?;
+        if output.success() {
+            return Ok(output.stdout.trim_end().to_owned());
+        }
+        // Some say on standard output what is wrong.
+        let said = if output.stderr.is_empty() { output.stdout } else { output.stderr };
+        Err(Error::Command { command: command.to_owned(), status: output.status, said })
+    }
+
+    /// Somebody on the host's network who is not the host.
+    pub fn outside(&self) -> Ipv4Addr {
+        self.lab.outside().address()
+    }
+
+    /// All that the daemon logged, if it was started.
+    pub fn daemon_log(&self) -> Option<String> {
+        self.daemon.as_ref().map(Process::log)
+    }
+
+    /// Removes the host with all that is on it.
+    pub fn end(self) -> Result<(), Error> {
+        contained(|| drop(self))
+    }
+
+    /// An error once the user wants no more.
+    fn go_on(&self) -> Result<(), Error> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// Turns a panic into an error, without the usual printing.
+fn contained<T>(act: impl FnOnce() -> T) -> Result<T, Error> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let done = panic::catch_unwind(AssertUnwindSafe(act));
+    panic::set_hook(hook);
+    done.map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        Error::Lab(text.unwrap_or("the lab panicked").to_owned())
+    })
+}

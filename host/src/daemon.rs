@@ -102,10 +102,12 @@ impl Daemon {
             sockets::check(&socket_of(name))?;
         }
         sockets::check(&admin)?;
-        sockets::folder(&options.plugin_dir)?;
-        sockets::folder(&options.run_dir)?;
+        sockets::check_folder(&options.plugin_dir)?;
+        sockets::check_folder(&options.run_dir)?;
 
         let ledger = Arc::new(Ledger::open(Store::open(&options.state_dir)?)?);
+        sockets::make_folder(&options.plugin_dir)?;
+        sockets::make_folder(&options.run_dir)?;
         let kernel: Arc<dyn Kernel> = Arc::new(Linux::open()?);
         let runtime = Arc::new(Runtime::new(&options.state_dir.join(CACHE))?);
         let drivers = load(&runtime, &kernel, &ledger, sources).await;

@@ -14,19 +14,25 @@
 
 mod docker_user;
 mod elements;
+mod held;
+mod netlink;
 mod tool;
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, io};
 
 use tokio::sync::Mutex;
 
-use self::elements::Element;
+use self::{held::Held, netlink::Batches};
 use crate::kernel::{Error, FirewallBatch, FirewallEntry};
+
+/// Our table's name.
+const TABLE: &str = "wasmnet";
 
 /// The chains of our table, and the sets they look things up in.
 ///
-/// The forward chain hooks in just before iptables' filter tables (priority 0):
-/// what it drops never gets to DOCKER-USER.
+/// The forward chain hooks in just before iptables' filter tables (priority 0): what
+/// it drops never gets to DOCKER-USER. NAT hooks in just before iptables' NAT, so that a
+/// port of ours is ours whatever stands there.
 const SKELETON: &str = "
 add table inet wasmnet
 delete table inet wasmnet
@@ -35,21 +41,79 @@ table inet wasmnet {
     set bridges { type ifname; }
     # Bridges of internal networks.
     set internal { type ifname; }
-    # BRIDGE . BRIDGE: traffic between ports of one bridge (seen here with br_netfilter).
-    map within { type ifname . ifname : verdict; }
-    # Subnets whose traffic takes the address of the link it leaves by ...
-    set masquerade4 { type ipv4_addr; flags interval; }
-    set masquerade6 { type ipv6_addr; flags interval; }
-    # ... unless it leaves by their own bridge.
-    set at_home4 { type ipv4_addr . ifname; flags interval; }
-    set at_home6 { type ipv6_addr . ifname; flags interval; }
+    # Bridges whose ports may not talk to each other.
+    set quiet { type ifname; }
+    # BRIDGE . BRIDGE, since two links of a packet cannot be compared otherwise.
+    set same { type ifname . ifname; }
+    # LINK . BRIDGE: whoever is behind the link may reach the bridge's containers.
+    set trusted { type ifname . ifname; }
+    # Bridges whose containers everybody may reach.
+    set unprotected4 { type ifname; }
+    set unprotected6 { type ifname; }
+    # Bridges whose containers are reached by their own addresses: by ICMP, and ...
+    set routed4 { type ifname; }
+    set routed6 { type ifname; }
+    # ... at these ports.
+    set open4 { type inet_proto . ipv4_addr . inet_service; }
+    set open6 { type inet_proto . ipv6_addr . inet_service; }
+    # Subnets and the bridges they are at home on.
+    set home4 { type ifname . ipv4_addr; flags interval; }
+    set home6 { type ifname . ipv6_addr; flags interval; }
+    # Those whose traffic takes the address of the link by which it leaves, or another.
+    set masquerade4 { type ifname . ipv4_addr; flags interval; }
+    set masquerade6 { type ifname . ipv6_addr; flags interval; }
+    map snat4 { type ifname . ipv4_addr : ipv4_addr; flags interval; }
+    map snat6 { type ifname . ipv6_addr : ipv6_addr; flags interval; }
+    # Published ports: on all of the host's addresses, and on one.
+    map ports4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
+    map ports6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
+    map ports4_at { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
+    map ports6_at { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
 
+    chain raw {
+        type filter hook prerouting priority raw - 5; policy accept;
+        # Bridges have route_localnet for the host's own connections to its published
+        # ports; nobody may come in that way.
+        iifname @bridges ip daddr 127.0.0.0/8 drop
+    }
+    chain prerouting {
+        type nat hook prerouting priority dstnat - 5; policy accept;
+        fib daddr type local goto published
+    }
+    chain output {
+        type nat hook output priority -105; policy accept;
+        fib daddr type local goto published
+    }
+    chain published {
+        dnat ip to meta l4proto . ip daddr . th dport map @ports4_at
+        meta nfproto ipv4 dnat ip to meta l4proto . th dport map @ports4
+        # ::1 cannot leave the host; the daemon carries those connections itself.
+        ip6 daddr ::1 accept
+        dnat ip6 to meta l4proto . ip6 daddr . th dport map @ports6_at
+        meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @ports6
+    }
     chain forward {
         type filter hook forward priority filter - 5; policy accept;
         ct state established,related accept
-        iifname . oifname vmap @within
-        oifname @bridges drop
+        iifname . oifname @same goto within
         iifname @internal drop
+        oifname @bridges goto into
+    }
+    chain within {
+        ct status dnat accept
+        iifname @quiet drop
+    }
+    chain into {
+        oifname @internal drop
+        ct status dnat accept
+        iifname . oifname @trusted accept
+        meta nfproto ipv4 oifname @unprotected4 accept
+        meta nfproto ipv6 oifname @unprotected6 accept
+        oifname @routed4 meta l4proto icmp accept
+        oifname @routed6 meta l4proto icmpv6 accept
+        meta l4proto . ip daddr . th dport @open4 accept
+        meta l4proto . ip6 daddr . th dport @open6 accept
+        drop
     }
     chain input {
         type filter hook input priority filter - 5; policy accept;
@@ -58,10 +122,18 @@ table inet wasmnet {
     }
     chain postrouting {
         type nat hook postrouting priority srcnat - 5; policy accept;
-        ip saddr . oifname @at_home4 accept
-        ip saddr @masquerade4 masquerade
-        ip6 saddr . oifname @at_home6 accept
-        ip6 saddr @masquerade6 masquerade
+        oifname . ip saddr @home4 goto home
+        oifname . ip6 saddr @home6 goto home
+        oifname @bridges ip saddr 127.0.0.0/8 masquerade
+        snat ip to iifname . ip saddr map @snat4
+        snat ip6 to iifname . ip6 saddr map @snat6
+        iifname . ip saddr @masquerade4 masquerade
+        iifname . ip6 saddr @masquerade6 masquerade
+    }
+    chain home {
+        # A container that reaches its neighbour's, or its own, published port: the
+        # answer has to come back through the host.
+        ct status dnat masquerade
     }
 }
 ";
@@ -70,85 +142,82 @@ table inet wasmnet {
 const NOTHING: &str = "add table inet wasmnet\ndelete table inet wasmnet\n";
 
 /// The firewall of one network namespace.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Firewall {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
     /// What our table holds, as far as we know.
-    entries: Mutex<BTreeSet<FirewallEntry>>,
+    held: Held,
+    batches: Batches,
 }
 
 // === impl Firewall ===
 
 impl Firewall {
+    /// Opens the sockets, in the calling thread's network namespace.
+    pub fn open() -> io::Result<Self> {
+        let (held, batches) = (Held::default(), Batches::open()?);
+        Ok(Self { state: Mutex::new(State { held, batches }) })
+    }
+
     /// Applies a batch: all of it, or nothing.
     pub async fn apply(&self, batch: &FirewallBatch) -> Result<(), Error> {
-        let mut entries = self.entries.lock().await;
-        let mut wanted = entries.clone();
-        wanted.retain(|entry| !batch.remove.contains(entry));
-        wanted.extend(batch.add.iter().cloned());
-        if wanted == *entries {
+        let mut state = self.state.lock().await;
+        let State { held, batches } = &mut *state;
+        let change = held.change(batch);
+        if change.is_empty() {
+            held.apply(batch);
             return Ok(());
         }
-        let script = if entries.is_empty() || wanted.is_empty() {
-            whole(&wanted)
-        } else {
-            difference(&entries, &wanted)
-        };
-        // Somebody may have flushed the ruleset behind our back: then the whole of it helps.
-        if tool::nft(&script).await.is_err() {
-            tool::nft(&whole(&wanted)).await.map_err(Error::Firewall)?;
+        // Around the first and the last network the table itself comes and goes; and if
+        // somebody has flushed the ruleset behind our back, the whole of it helps.
+        let policy = |entry: &FirewallEntry| matches!(entry, FirewallEntry::Policy(_));
+        let networks_change = batch.add.iter().chain(&batch.remove).any(policy);
+        let sent = !held.is_empty() && batches.apply(&change).is_ok();
+        if sent && !networks_change {
+            held.apply(batch);
+            return Ok(());
         }
-        self.settle(&mut entries, wanted).await
+        let next = held.after(batch);
+        if !sent || next.is_empty() {
+            tool::nft(&script(&next)).await.map_err(Error::Firewall)?;
+        }
+        if networks_change {
+            let passed = docker_user::let_pass(&next.bridges()).await;
+            if let Err(error) = passed {
+                // All or nothing: what was there before is put back.
+                tool::nft(&script(held)).await.map_err(Error::Firewall)?;
+                return Err(Error::Firewall(error));
+            }
+        }
+        *held = next;
+        Ok(())
     }
 
     /// Makes our table hold exactly these entries, whatever is there now.
-    pub async fn reset(&self, wanted: &BTreeSet<FirewallEntry>) -> Result<(), Error> {
-        let mut entries = self.entries.lock().await;
-        tool::nft(&whole(wanted)).await.map_err(Error::Firewall)?;
-        self.settle(&mut entries, wanted.clone()).await
-    }
-
-    async fn settle(
-        &self,
-        entries: &mut BTreeSet<FirewallEntry>,
-        wanted: BTreeSet<FirewallEntry>,
-    ) -> Result<(), Error> {
-        let passed = docker_user::let_pass(&wanted).await;
-        if passed.is_err() {
-            // All or nothing: what was there before is put back.
-            tool::nft(&whole(entries)).await.map_err(Error::Firewall)?;
-        } else {
-            *entries = wanted;
-        }
-        passed.map_err(Error::Firewall)
+    pub async fn reset(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error> {
+        let mut state = self.state.lock().await;
+        let next = Held::of(entries);
+        tool::nft(&script(&next)).await.map_err(Error::Firewall)?;
+        docker_user::let_pass(&next.bridges()).await.map_err(Error::Firewall)?;
+        state.held = next;
+        Ok(())
     }
 }
 
-/// The transaction that leaves exactly these entries.
-fn whole(entries: &BTreeSet<FirewallEntry>) -> String {
-    if entries.is_empty() {
+/// The transaction that leaves exactly this in our table.
+fn script(held: &Held) -> String {
+    if held.is_empty() {
         return NOTHING.to_owned();
     }
     let mut script = SKELETON.to_owned();
-    for element in elements::of(entries) {
-        write_element(&mut script, "add", &element);
+    for element in held.elements() {
+        // Writing to a String cannot fail.
+        let _ =
+            writeln!(script, "add element inet {TABLE} {} {{ {} }}", element.set, element.text());
     }
     script
-}
-
-/// The transaction from one set of entries to another.
-fn difference(old: &BTreeSet<FirewallEntry>, new: &BTreeSet<FirewallEntry>) -> String {
-    let (old, new) = (elements::of(old), elements::of(new));
-    let mut script = String::new();
-    for element in old.difference(&new) {
-        write_element(&mut script, "delete", element);
-    }
-    for element in new.difference(&old) {
-        write_element(&mut script, "add", element);
-    }
-    script
-}
-
-fn write_element(script: &mut String, verb: &str, element: &Element) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(script, "{verb} element inet wasmnet {} {{ {} }}", element.set, element.value);
 }

@@ -24,7 +24,8 @@ pub use self::{
     error::{Error, Refusal},
     name::{InvalidLinkName, LinkName},
     object::{
-        Address, FirewallEntry, Link, LinkKind, Neighbour, Object, ObjectKey, Policy, Route, Sysctl,
+        Access, Address, FirewallEntry, Link, LinkKind, Neighbour, Object, ObjectKey, Policy, Port,
+        Route, SourceNat, Subnet, Sysctl,
     },
     simulated::Simulated,
     snapshot::{ObservedLink, Snapshot},
@@ -76,6 +77,9 @@ pub trait Kernel: Send + Sync + 'static {
 
     /// Makes the firewall hold these entries and no others of ours, whatever is there now.
     async fn reset_firewall(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error>;
+
+    /// The ports from which the host may pick one by itself.
+    async fn ephemeral_ports(&self) -> Result<Vec<u16>, Error>;
 
     /// What is there now.
     async fn snapshot(&self) -> Result<Snapshot, Error>;

@@ -22,6 +22,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod mac;
 pub mod model;
+pub mod netfilter;
 pub mod reconcile;
 pub mod runtime;
 pub mod sockets;

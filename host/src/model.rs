@@ -146,7 +146,7 @@ pub struct JoinInfo {
 }
 
 /// A transport protocol with ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// TCP.
@@ -213,5 +213,28 @@ impl EndpointRequest {
         let ipv4 = self.ipv4.or(settings.ipv4).map(|net| IpAddr::V4(net.addr()));
         let ipv6 = self.ipv6.or(settings.ipv6).map(|net| IpAddr::V6(net.addr()));
         ipv4.into_iter().chain(ipv6)
+    }
+}
+
+// === impl Protocol ===
+
+impl Protocol {
+    /// The IP protocol's number (IANA).
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        })
     }
 }

@@ -65,6 +65,7 @@ pub async fn start(dispatcher: &Dispatcher) -> Result<(), Error> {
     for network in &networks {
         repair_network(dispatcher, network).await;
     }
+    bind_ports(dispatcher).await;
     if rebooted {
         for network in &networks {
             if let Err(error) = dispatcher.restore_network(network).await {
@@ -73,6 +74,25 @@ pub async fn start(dispatcher: &Dispatcher) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Binds the published ports again: sockets died with the last daemon. Where somebody
+/// has taken the port since, NAT still serves it.
+async fn bind_ports(dispatcher: &Dispatcher) {
+    let ports: Vec<Object> = dispatcher
+        .ledger()
+        .read()
+        .objects
+        .standing()
+        .into_iter()
+        .filter(|(_, entry)| matches!(entry.object, Object::Port(_)))
+        .map(|(_, entry)| entry.object.clone())
+        .collect();
+    for port in ports {
+        if let Err(error) = dispatcher.kernel().create(&port).await {
+            tracing::warn!(error = %chain(&error), "a published port is no longer ours alone");
+        }
+    }
 }
 
 /// Listens to the kernel and repairs, for as long as the daemon runs.

@@ -22,8 +22,9 @@ use hyper::{
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::{net::UnixListener, sync::watch};
 
-/// Longest path of a unix socket, in bytes (sun_path less the NUL).
-const PATH_MAX: usize = 107;
+/// Longest path of a socket, in bytes: sun_path has 107 and the NUL, and the name that the
+/// socket has until it answers is longer than its own.
+const PATH_MAX: usize = 107 - UNFINISHED.len();
 
 /// How long to wait when the process has no file descriptor for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -69,7 +70,7 @@ pub enum Error {
 
 /// Says whether a socket could be bound, and changes nothing.
 pub fn check(path: &Path) -> Result<(), Error> {
-    if path.as_os_str().len() + UNFINISHED.len() > PATH_MAX {
+    if path.as_os_str().len() > PATH_MAX {
         return Err(Error::TooLong(path.to_owned()));
     }
     match fs::symlink_metadata(path) {
@@ -88,11 +89,23 @@ pub fn check(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Makes a folder for sockets if it is missing, and sees whether files can be made in it.
-pub fn folder(path: &Path) -> Result<(), Error> {
+/// Says whether a folder could be made or used, and changes nothing.
+pub fn check_folder(path: &Path) -> Result<(), Error> {
     let unusable = |source| Error::Folder { path: path.to_owned(), source };
-    fs::create_dir_all(path).map_err(unusable)?;
-    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).map_err(|errno| unusable(errno.into()))
+    let existing = path.ancestors().find(|folder| folder.symlink_metadata().is_ok());
+    let Some(existing) = existing.filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    if !existing.is_dir() {
+        return Err(unusable(io::ErrorKind::NotADirectory.into()));
+    }
+    rustix::fs::access(existing, rustix::fs::Access::WRITE_OK)
+        .map_err(|errno| unusable(errno.into()))
+}
+
+/// Makes a folder for sockets if it is missing.
+pub fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(|source| Error::Folder { path: path.to_owned(), source })
 }
 
 /// What a socket's name ends in until it answers. Docker looks for `.sock` only.

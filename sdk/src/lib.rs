@@ -39,14 +39,17 @@ pub mod bindings;
 pub use self::{
     bindings::network::wasmnet::driver::{
         addresses, clock, firewall, links, log, neighbours, random, routes, store, sysctl,
-        types::{DriverOption, Error, ErrorCode, IpAddress, IpFamily, IpNetwork, MacAddress},
+        types::{
+            DriverOption, Error, ErrorCode, IpAddress, IpFamily, IpNetwork, MacAddress,
+            PortBinding, Protocol,
+        },
     },
     ipam::{__IpamAdapter, AddressSpaces, IpamCapabilities, IpamDriver, IpamPool, PoolRequest},
     manifest::__bytes,
     network::{
         __NetworkAdapter, ContainerInterface, DriverCapabilities, Endpoint, EndpointRequest,
-        EndpointSettings, GatewaySkip, JoinInfo, Network, NetworkDriver, Node, Pool, PortBinding,
-        Protocol, Scope, StaticRoute,
+        EndpointSettings, GatewaySkip, JoinInfo, Network, NetworkDriver, Node, Pool, Scope,
+        StaticRoute,
     },
     options::Options,
 };

@@ -3,13 +3,13 @@
 use std::marker::PhantomData;
 
 use crate::{
-    DriverOption, Error,
+    DriverOption, Error, PortBinding,
     bindings::network::exports::wasmnet::driver::{lifecycle, network_driver},
 };
 
 pub use network_driver::{
     ContainerInterface, DriverCapabilities, Endpoint, EndpointRequest, EndpointSettings,
-    GatewaySkip, JoinInfo, Network, Node, Pool, PortBinding, Protocol, Scope, StaticRoute,
+    GatewaySkip, JoinInfo, Network, Node, Pool, Scope, StaticRoute,
 };
 
 /// A network driver: implement what the network needs, the rest does nothing.

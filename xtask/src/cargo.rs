@@ -10,7 +10,7 @@ use crate::command::{self, follow, show};
 use crate::steps::Live;
 
 /// How the daemon is built, as a person would type it.
-pub const BUILD_DAEMON: &str = "cargo build --package wasmnet";
+pub const BUILD_DAEMON: &str = "cargo build --workspace --bin wasmnet";
 
 /// The daemon's program.
 const DAEMON: &str = "wasmnet";
@@ -29,8 +29,11 @@ pub enum Error {
 /// Builds the daemon and returns its program.
 pub fn build_daemon(live: &mut Live<'_>) -> Result<PathBuf, Error> {
     let mut cargo = cargo();
+    // The workspace's features, not the package's: the tests build with them too, and the
+    // WebAssembly engine would be compiled a second time for others.
+    cargo.args(["build", "--workspace", "--bin", DAEMON]);
     // Cargo itself says where the program is: the folder depends on the user's settings.
-    cargo.args(["build", "--package", "wasmnet", "--message-format", "json-render-diagnostics"]);
+    cargo.args(["--message-format", "json-render-diagnostics"]);
     let messages = follow(cargo, |line| live.show(line))?;
     messages.lines().find_map(program).ok_or(Error::NoProgram)
 }

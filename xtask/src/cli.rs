@@ -12,7 +12,7 @@ use crate::{cargo, command, demo, install, rust, terminal};
 ///
 /// Each task installs what it lacks (Debian packages, parts of Rust) before it starts.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Args {
     /// What to do.
     #[command(subcommand)]

@@ -42,6 +42,10 @@ pub fn run(steps: &mut Steps) -> Result<u8, Error> {
     let mut stage = steps.step("make the host", make, |_| Stage::new(daemon))?;
     let code = match play(steps, &mut stage) {
         Ok(()) => 0,
+        Err(_) if stage.is_interrupted() => {
+            terminal::error("interrupted");
+            1
+        }
         Err(failed) => {
             terminal::error(&chain(&failed));
             if let Some(log) = stage.daemon_log() {
@@ -50,7 +54,7 @@ pub fn run(steps: &mut Steps) -> Result<u8, Error> {
             1
         }
     };
-    steps.step("remove the host", "", |_| stage.end())?;
+    steps.step("remove the host", "exit", |_| stage.end())?;
     if code == 0 {
         steps.say(&format!(
             "Two containers talked over a network that a WebAssembly component made ({}).",

@@ -120,10 +120,12 @@ fn install(
 
 /// The packages to try for these programs, each once.
 fn choose(missing: &[&'static Need], attempt: usize) -> Vec<&'static str> {
-    let mut packages: Vec<_> =
-        missing.iter().filter_map(|need| need.packages.get(attempt).copied()).collect();
-    packages.sort_unstable();
-    packages.dedup();
+    let mut packages = Vec::new();
+    for package in missing.iter().filter_map(|need| need.packages.get(attempt)) {
+        if !packages.contains(package) {
+            packages.push(*package);
+        }
+    }
     packages
 }
 

@@ -2,12 +2,16 @@
 //! container's interface.
 
 use wasmnet_sdk::{
-    ContainerInterface, EndpointRequest, EndpointSettings, Error, IpAddress, JoinInfo, Network,
-    Pool,
+    ContainerInterface, Endpoint, EndpointRequest, EndpointSettings, Error, IpAddress, JoinInfo,
+    Network, Pool, PortBinding, firewall,
     links::{self, VethOptions},
 };
 
-use crate::{mac, network::BRIDGE, settings::Settings};
+use crate::{
+    mac,
+    network::BRIDGE,
+    settings::{Family, Settings},
+};
 
 /// The label of an endpoint's veth pair.
 const PORT: &str = "port";
@@ -28,16 +32,43 @@ pub fn join(network: &Network) -> Result<JoinInfo, Error> {
         .peer_name()
         .ok_or_else(|| Error::not_found("the endpoint's link is not a veth pair"))?;
     // Nothing beyond the bridge can be reached from an internal network.
-    let gateway = |pools: &[Pool]| if network.internal { None } else { gateway_of(pools) };
+    let gateway = |pools: &[Pool], family: &Family| {
+        if network.internal { None } else { gateway_of(pools, family) }
+    };
     Ok(JoinInfo {
-        interface: Some(ContainerInterface { source, prefix: settings.interface_prefix }),
-        gateway: gateway(&network.ipv4),
-        gateway_ipv6: gateway(&network.ipv6),
+        interface: Some(ContainerInterface { source, prefix: settings.interface_prefix.clone() }),
+        gateway: gateway(&network.ipv4, &settings.ipv4),
+        gateway_ipv6: gateway(&network.ipv6, &settings.ipv6),
         routes: Vec::new(),
         disable_gateway_service: false,
     })
 }
 
-fn gateway_of(pools: &[Pool]) -> Option<IpAddress> {
-    pools.iter().find_map(|pool| pool.gateway).map(|gateway| gateway.address)
+/// Publishes the container's ports, where the user said or the network says.
+pub fn publish(network: &Network, endpoint: &Endpoint, ports: &[PortBinding]) -> Result<(), Error> {
+    // Nobody comes in to an internal network.
+    if network.internal || ports.is_empty() {
+        return Ok(());
+    }
+    let settings = Settings::of(network)?;
+    let port = links::open(PORT)?;
+    let ipv4 = endpoint.ipv4.map(|net| net.address);
+    let ipv6 = endpoint.ipv6.map(|net| net.address);
+    for binding in ports {
+        let host_address = binding.host_address.or(host_binding(&settings));
+        firewall::publish(&port, ipv4, ipv6, PortBinding { host_address, ..*binding })?;
+    }
+    Ok(())
+}
+
+/// 0.0.0.0 stands for all addresses of both families, as in Docker's driver.
+fn host_binding(settings: &Settings) -> Option<IpAddress> {
+    let address =
+        settings.host_binding.filter(|address| !address.is_unspecified() || address.is_ipv6());
+    address.map(IpAddress::from)
+}
+
+fn gateway_of(pools: &[Pool], family: &Family) -> Option<IpAddress> {
+    let pool = || pools.iter().find_map(|pool| pool.gateway);
+    family.gateway.or_else(pool).map(|gateway| gateway.address)
 }

@@ -6,11 +6,13 @@
 
 mod endpoint;
 mod mac;
+mod mode;
 mod network;
 mod settings;
 
 use wasmnet_sdk::{
-    Endpoint, EndpointRequest, EndpointSettings, Error, JoinInfo, Network, NetworkDriver,
+    DriverCapabilities, DriverOption, Endpoint, EndpointRequest, EndpointSettings, Error,
+    GatewaySkip, JoinInfo, Network, NetworkDriver, PortBinding, Scope,
 };
 
 struct Bridge;
@@ -25,6 +27,18 @@ wasmnet_sdk::network_driver! {
 
 // What is not here needs no code: the host deletes what an endpoint or network made.
 impl NetworkDriver for Bridge {
+    fn capabilities() -> DriverCapabilities {
+        DriverCapabilities {
+            scope: Scope::Local,
+            connectivity_scope: Scope::Local,
+            gateway_allocation: true,
+        }
+    }
+
+    fn gateway_allocation(options: &[DriverOption]) -> Result<GatewaySkip, Error> {
+        settings::gateway_skip(options)
+    }
+
     fn create_network(network: &Network) -> Result<(), Error> {
         network::create(network)
     }
@@ -38,5 +52,13 @@ impl NetworkDriver for Bridge {
 
     fn join(network: &Network, _endpoint: &Endpoint, _sandbox: &str) -> Result<JoinInfo, Error> {
         endpoint::join(network)
+    }
+
+    fn program_external_connectivity(
+        network: &Network,
+        endpoint: &Endpoint,
+        ports: &[PortBinding],
+    ) -> Result<(), Error> {
+        endpoint::publish(network, endpoint, ports)
     }
 }

@@ -7,44 +7,49 @@ use wasmnet_sdk::{
     sysctl,
 };
 
-use crate::settings::Settings;
+use crate::settings::{Family, Settings};
 
 /// The label of a network's bridge.
 pub const BRIDGE: &str = "bridge";
 
-/// Makes the bridge, gives it the gateways' addresses and opens the way out.
+/// Makes the bridge, gives it the gateways' addresses and opens the ways in and out.
 pub fn create(network: &Network) -> Result<(), Error> {
     let settings = Settings::of(network)?;
     check_pools(network)?;
 
     let options = BridgeOptions { name: settings.name.clone(), mtu: settings.mtu, mac: None };
-    let bridge = links::create_bridge(BRIDGE, &options)?;
-    configure_ipv6(&bridge, !network.ipv6.is_empty())?;
-    for gateway in pools(network).filter_map(|pool| pool.gateway) {
-        addresses::add(&bridge, gateway)?;
-    }
+    let bridge =
+        links::create_bridge(BRIDGE, &options).map_err(|error| settings.name_error(error))?;
+    configure(&bridge, network)?;
+    let policy = NetworkPolicy {
+        internal: network.internal,
+        inter_container: settings.inter_container,
+        access_ipv4: settings.ipv4.mode.access(),
+        access_ipv6: settings.ipv6.mode.access(),
+        trusted_links: settings.trusted.clone(),
+    };
+    firewall::set_policy(&bridge, &policy)?;
+    let masquerade = settings.masquerade && !network.internal;
+    add_pools(&bridge, &network.ipv4, &settings.ipv4, masquerade)?;
+    add_pools(&bridge, &network.ipv6, &settings.ipv6, masquerade)
+}
 
-    let policy =
-        NetworkPolicy { internal: network.internal, inter_container: settings.inter_container };
-    firewall::set_policy(&bridge, policy)?;
-    if settings.masquerade && !network.internal {
-        for pool in pools(network) {
-            firewall::masquerade(&bridge, pool.subnet)?;
+fn add_pools(bridge: &Link, pools: &[Pool], family: &Family, nat: bool) -> Result<(), Error> {
+    for pool in pools {
+        if let Some(gateway) = pool.gateway.filter(|_| family.bridge_address) {
+            addresses::add(bridge, gateway)?;
         }
+        firewall::set_subnet(bridge, pool.subnet, family.source_nat(nat))?;
     }
     Ok(())
 }
 
-/// All pools, IPv4 first.
-fn pools(network: &Network) -> impl Iterator<Item = &Pool> {
-    network.ipv4.iter().chain(&network.ipv6)
-}
-
 fn check_pools(network: &Network) -> Result<(), Error> {
-    if pools(network).next().is_none() {
+    let pools = || network.ipv4.iter().chain(&network.ipv6);
+    if pools().next().is_none() {
         return Err(Error::invalid("the network has no subnet: enable IPv4 or IPv6"));
     }
-    if pools(network).any(|pool| pool.subnet.prefix_length == 0) {
+    if pools().any(|pool| pool.subnet.prefix_length == 0) {
         return Err(Error::invalid(
             "a bridge network needs an IPAM driver that gives it a subnet; \"null\" does not",
         ));
@@ -52,13 +57,17 @@ fn check_pools(network: &Network) -> Result<(), Error> {
     Ok(())
 }
 
-/// A bridge is a router's interface: it takes no router advertisements, and has
-/// no IPv6 address at all on a network without IPv6.
-fn configure_ipv6(bridge: &Link, enabled: bool) -> Result<(), Error> {
-    let disable = if enabled { "0" } else { "1" };
-    sysctl::set(bridge, IpFamily::Ipv6, "disable_ipv6", disable)?;
-    if enabled {
+/// A bridge is a router's interface: it takes no router advertisements, and has no
+/// IPv6 address at all on a network without IPv6. On one that publishes ports the host's
+/// own connections to 127.0.0.1 are sent out to the container.
+fn configure(bridge: &Link, network: &Network) -> Result<(), Error> {
+    let ipv6 = !network.ipv6.is_empty();
+    sysctl::set(bridge, IpFamily::Ipv6, "disable_ipv6", if ipv6 { "0" } else { "1" })?;
+    if ipv6 {
         sysctl::set(bridge, IpFamily::Ipv6, "accept_ra", "0")?;
+    }
+    if !network.internal && !network.ipv4.is_empty() {
+        sysctl::set(bridge, IpFamily::Ipv4, "route_localnet", "1")?;
     }
     Ok(())
 }

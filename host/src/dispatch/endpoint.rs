@@ -103,6 +103,8 @@ impl Dispatcher {
         let driver = self.driver(name)?;
         let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
         let transaction = self.begin(name, Some(scope_of(name, &key)));
+        // Other ports than before: the old ones go, in the same step.
+        transaction.sweep_ports(&scope_of(name, &key)).await;
         let call = self.call(&transaction);
         let answer = driver.program(call, &of.network, view(&record), &ports).await;
         self.settle(&transaction, answer).await?;
@@ -248,8 +250,10 @@ impl Dispatcher {
                 (self.begin(name, Some(scope.clone())), Some(error))
             }
         };
-        if step == Farewell::Delete {
-            transaction.sweep(&scope).await;
+        match step {
+            // Whoever is not its container's way out publishes nothing.
+            Farewell::Revoke | Farewell::Leave => transaction.sweep_ports(&scope).await,
+            Farewell::Delete => transaction.sweep(&scope).await,
         }
         transaction.set_endpoint(key, step.take(record)).await;
         transaction.commit().await?;

@@ -38,7 +38,7 @@ pub enum Error {
     #[error("endpoint {0} is in another sandbox already")]
     Joined(EndpointId),
     /// A call that had to happen did, but the driver failed in it.
-    #[error("{driver} failed in {method}; the host did its part and removed what was left")]
+    #[error("{driver} failed in {method}; the host removed what was left without it")]
     Forced {
         /// The driver.
         driver: DriverName,
@@ -56,8 +56,15 @@ impl Error {
     /// The sentence for Docker's user.
     pub fn external(&self) -> String {
         match self {
+            // The user wonders what half of it may have been done.
+            Self::Call(error @ (CallError::Trap { .. } | CallError::Deadline { .. })) => {
+                format!("{}; nothing was changed", error.external())
+            }
             Self::Call(error) => error.external(),
-            Self::Forced { source, .. } => format!("{self}: {}", source.external()),
+            Self::Forced { source, .. } => match &**source {
+                Self::Call(error) => format!("{self}: {}", error.external()),
+                error => format!("{self}: {}", error.external()),
+            },
             _ => crate::error::chain(self),
         }
     }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
@@ -327,11 +327,14 @@ impl From<model::JoinInfo> for JoinAnswer {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Invalid> {
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
     if body.trim_ascii().is_empty() {
         return Err(Invalid::Empty);
     }
-    serde_json::from_slice(body).map_err(Invalid::Json)
+    // A derived struct would also be read from a list.
+    let object: serde_json::Map<String, Value> =
+        serde_json::from_slice(body).map_err(Invalid::Json)?;
+    T::deserialize(Value::Object(object)).map_err(Invalid::Json)
 }
 
 fn pools(data: &[IpamData], field: &'static str) -> Result<Vec<model::Pool>, Invalid> {

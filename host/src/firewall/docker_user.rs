@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::tool;
-use crate::kernel::{FirewallEntry, LinkName, Refusal};
+use crate::kernel::{LinkName, Refusal};
 
 /// What marks a rule as ours.
 const COMMENT: &str = "wasmnet";
@@ -38,10 +38,10 @@ const VARIANTS: [Variant; 4] = [
     },
 ];
 
-/// Lets the bridges of these entries pass Docker's FORWARD chain, and no others
+/// Lets these bridges pass Docker's FORWARD chain, and no others
 /// that once were ours. Does nothing where Docker has no such chain.
-pub(super) async fn let_pass(entries: &BTreeSet<FirewallEntry>) -> Result<(), Refusal> {
-    let wanted = rules(entries);
+pub(super) async fn let_pass(bridges: &BTreeSet<LinkName>) -> Result<(), Refusal> {
+    let wanted = rules(bridges);
     for variant in &VARIANTS {
         let Some(listing) = variant.list().await else { continue };
         let script = script(&listing, &wanted);
@@ -53,15 +53,14 @@ pub(super) async fn let_pass(entries: &BTreeSet<FirewallEntry>) -> Result<(), Re
 }
 
 /// The rules' matches: one each way, for picked names together.
-fn rules(entries: &BTreeSet<FirewallEntry>) -> BTreeSet<String> {
-    let bridges = entries.iter().filter_map(|entry| match entry {
-        FirewallEntry::Policy(policy) => Some(&policy.link),
-        FirewallEntry::Masquerade { .. } => None,
-    });
-    let pattern = |link: &LinkName| {
-        if link.is_picked() { PICKED.to_owned() } else { link.to_string() }
-    };
-    bridges.map(pattern).flat_map(|link| [format!("-i {link}"), format!("-o {link}")]).collect()
+fn rules(bridges: &BTreeSet<LinkName>) -> BTreeSet<String> {
+    let pattern =
+        |link: &LinkName| if link.is_picked() { PICKED.to_owned() } else { link.to_string() };
+    bridges
+        .iter()
+        .map(pattern)
+        .flat_map(|link| [format!("-i {link}"), format!("-o {link}")])
+        .collect()
 }
 
 /// The iptables-restore input that leaves each wanted rule once and no other of

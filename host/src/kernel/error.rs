@@ -1,11 +1,12 @@
 //! What a kernel refuses, and why.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use ipnet::IpNet;
 use rustix::io::Errno;
 
 use super::LinkName;
+use crate::model::Protocol;
 
 /// Why the kernel said no.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +117,17 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    /// A port could not be bound.
+    #[error("cannot bind {protocol} port {host}")]
+    Port {
+        /// The protocol.
+        protocol: Protocol,
+        /// The host's address and port.
+        host: SocketAddr,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
     /// The firewall refused a batch.
     #[error("cannot program the firewall")]
     Firewall(#[source] Refusal),
@@ -176,5 +188,18 @@ impl Error {
             Self::CreateLink { source, .. } | Self::Address { source, .. } | Self::Route { source, .. }
             if source.as_errno() == Some(Errno::EXIST)
         )
+    }
+
+    /// Whether somebody has the port.
+    pub fn is_port_taken(&self) -> bool {
+        matches!(self, Self::Port { source, .. } if source.as_errno() == Some(Errno::ADDRINUSE))
+    }
+
+    /// Whether the host does not speak the address's family, or does not have the address.
+    pub fn is_no_such_family(&self) -> bool {
+        matches!(self, Self::Port { source, .. } if matches!(
+            source.as_errno(),
+            Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)
+        ))
     }
 }

@@ -8,6 +8,7 @@
 mod events;
 mod extack;
 mod links;
+mod ports;
 mod routing;
 mod sysctl;
 
@@ -23,6 +24,7 @@ use crate::firewall::Firewall;
 pub struct Linux {
     netlink: rtnetlink::Handle,
     firewall: Firewall,
+    ports: ports::Ports,
     events: events::Events,
 }
 
@@ -38,7 +40,12 @@ impl Linux {
         socket.set_ext_ack(true).map_err(Error::Open)?;
         socket.set_cap_ack(true).map_err(Error::Open)?;
         tokio::spawn(connection);
-        Ok(Self { netlink, firewall: Firewall::default(), events: events::Events::open()? })
+        Ok(Self {
+            netlink,
+            ports: ports::Ports::open()?,
+            firewall: Firewall::open().map_err(Error::Open)?,
+            events: events::Events::open()?,
+        })
     }
 }
 
@@ -51,6 +58,7 @@ impl Kernel for Linux {
             Object::Route(route) => routing::add_route(&self.netlink, route).await?,
             Object::Neighbour(entry) => routing::add_neighbour(&self.netlink, entry).await?,
             Object::Sysctl(setting) => return sysctl::set(setting),
+            Object::Port(port) => self.ports.bind(port)?,
             Object::Firewall(entry) => {
                 let add = BTreeSet::from([entry.clone()]);
                 self.firewall.apply(&FirewallBatch { add, remove: BTreeSet::new() }).await?;
@@ -78,6 +86,10 @@ impl Kernel for Linux {
             Object::Neighbour(entry) => routing::remove_neighbour(&self.netlink, entry).await,
             // Gone with its link; there is no value that would be "none".
             Object::Sysctl(_) => Ok(()),
+            Object::Port(port) => {
+                self.ports.close(port);
+                Ok(())
+            }
             Object::Firewall(entry) => {
                 let remove = BTreeSet::from([entry.clone()]);
                 self.firewall.apply(&FirewallBatch { add: BTreeSet::new(), remove }).await
@@ -91,6 +103,10 @@ impl Kernel for Linux {
 
     async fn reset_firewall(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error> {
         self.firewall.reset(entries).await
+    }
+
+    async fn ephemeral_ports(&self) -> Result<Vec<u16>, Error> {
+        ports::ephemeral()
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Error> {

@@ -1,12 +1,15 @@
 //! The things the host makes in a kernel.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::LinkName;
-use crate::mac::Mac;
+use crate::{mac::Mac, model::Protocol};
 
 /// What tells two objects apart: there can be one of each key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,6 +32,8 @@ pub enum Object {
     Sysctl(Sysctl),
     /// Something the firewall has to know.
     Firewall(FirewallEntry),
+    /// A published port.
+    Port(Port),
 }
 
 /// A link and how it is set.
@@ -46,6 +51,10 @@ pub struct Link {
     pub master: Option<LinkName>,
     /// Whether it is set up.
     pub up: bool,
+    /// As a port of a bridge: may send frames back out where they came in. A container
+    /// that reaches its own published port needs it where br_netfilter is in use.
+    #[serde(default)]
+    pub hairpin: bool,
     /// The tag that says whose it is (IFLA_IFALIAS).
     pub alias: String,
 }
@@ -115,13 +124,22 @@ pub struct Sysctl {
 pub enum FirewallEntry {
     /// The link is a network's bridge with this policy.
     Policy(Policy),
-    /// Packets from `subnet` that leave by another link get that link's address.
-    Masquerade {
-        /// The network's bridge.
-        link: LinkName,
-        /// Its subnet, host bits zero.
-        subnet: IpNet,
-    },
+    /// The subnet is at home on the bridge.
+    Subnet(Subnet),
+    /// A port is published.
+    Port(Port),
+}
+
+/// Who may open connections to a network's containers from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Through published ports, by the host's address.
+    Published,
+    /// Everybody, by the containers' own addresses.
+    Unprotected,
+    /// To published ports and by ICMP, by the containers' own addresses.
+    Routed,
 }
 
 /// How far the containers behind a bridge may talk.
@@ -133,6 +151,52 @@ pub struct Policy {
     pub internal: bool,
     /// With each other.
     pub inter_container: bool,
+    /// Who may come in by IPv4.
+    pub ipv4: Access,
+    /// Who may come in by IPv6.
+    pub ipv6: Access,
+    /// Links behind which everybody may come in.
+    pub trusted: Vec<LinkName>,
+}
+
+/// What becomes of the source address of packets that leave the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceNat {
+    /// It stays.
+    None,
+    /// It becomes the address of the link they leave by.
+    Masquerade,
+    /// It becomes this one.
+    Address(IpAddr),
+}
+
+/// A subnet on a bridge.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Subnet {
+    /// The network's bridge.
+    pub link: LinkName,
+    /// Host bits zero.
+    pub subnet: IpNet,
+    /// What becomes of its addresses.
+    pub nat: SourceNat,
+}
+
+/// A published port, on one address of the host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Port {
+    /// The host's end of the container's link.
+    pub link: LinkName,
+    /// The network's bridge.
+    pub bridge: LinkName,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// Where the host listens: 0.0.0.0 and :: stand for all addresses of the family.
+    /// None: nowhere, the container is reached by its own address (routed).
+    pub host: Option<SocketAddr>,
+    /// The container's address and port; of the other family than `host` if the host
+    /// has to carry the data over itself.
+    pub container: SocketAddr,
 }
 
 // === impl Object ===
@@ -155,9 +219,13 @@ impl Object {
                 format!("sysctl {} {family} {}", sysctl.link, sysctl.key)
             }
             Self::Firewall(FirewallEntry::Policy(policy)) => format!("policy {}", policy.link),
-            Self::Firewall(FirewallEntry::Masquerade { link, subnet }) => {
-                format!("masquerade {link} {subnet}")
+            Self::Firewall(FirewallEntry::Subnet(Subnet { link, subnet, .. })) => {
+                format!("subnet {link} {subnet}")
             }
+            Self::Port(port) | Self::Firewall(FirewallEntry::Port(port)) => match port.host {
+                Some(host) => format!("port {} {host}", port.protocol),
+                None => format!("port {} {}", port.protocol, port.container),
+            },
         })
     }
 
@@ -170,13 +238,23 @@ impl Object {
             Self::Neighbour(neighbour) => &neighbour.link,
             Self::Sysctl(sysctl) => &sysctl.link,
             Self::Firewall(entry) => entry.link(),
+            Self::Port(port) => &port.link,
+        }
+    }
+
+    /// What the firewall has to know about it.
+    pub fn firewall_entry(&self) -> Option<FirewallEntry> {
+        match self {
+            Self::Firewall(entry) => Some(entry.clone()),
+            Self::Port(port) => Some(FirewallEntry::Port(port.clone())),
+            _ => None,
         }
     }
 
     /// Whether the kernel drops it by itself when its link goes.
     pub fn goes_with_link(&self) -> bool {
         match self {
-            Self::Link(_) | Self::Firewall(_) => false,
+            Self::Link(_) | Self::Firewall(_) | Self::Port(_) => false,
             Self::Address(_) | Self::Route(_) | Self::Neighbour(_) | Self::Sysctl(_) => true,
         }
     }
@@ -189,7 +267,8 @@ impl FirewallEntry {
     pub fn link(&self) -> &LinkName {
         match self {
             Self::Policy(policy) => &policy.link,
-            Self::Masquerade { link, .. } => link,
+            Self::Subnet(subnet) => &subnet.link,
+            Self::Port(port) => &port.link,
         }
     }
 }
@@ -200,6 +279,11 @@ impl ObjectKey {
     /// The key of the link with this name.
     pub fn link(name: &LinkName) -> Self {
         Self(format!("link {name}"))
+    }
+
+    /// The key of what was said to the firewall about the bridge with this name.
+    pub fn policy(bridge: &LinkName) -> Self {
+        Self(format!("policy {bridge}"))
     }
 
     /// Whether it is a link's.

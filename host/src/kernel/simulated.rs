@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Error, Event, FirewallBatch, FirewallEntry, Kernel, LinkKind, LinkName, Object, ObjectKey,
-    ObservedLink, Refusal, Snapshot, Undo,
+    ObservedLink, Port, Refusal, Snapshot, Undo,
 };
 
 /// Linux's default MTU of Ethernet-like links.
@@ -132,6 +132,10 @@ impl Kernel for Simulated {
         Ok(())
     }
 
+    async fn ephemeral_ports(&self) -> Result<Vec<u16>, Error> {
+        Ok((32768..=32867).collect())
+    }
+
     async fn snapshot(&self) -> Result<Snapshot, Error> {
         let state = self.lock();
         let mut snapshot = Snapshot::default();
@@ -202,6 +206,12 @@ impl State {
                     None => Undo::Delete(object.clone()),
                 });
             }
+            Object::Port(port) => {
+                self.need_link(object.link())?;
+                if self.clashes(port) {
+                    return Err(refusal(object, Errno::ADDRINUSE));
+                }
+            }
             _ => {
                 self.need_link(object.link())?;
                 if self.objects.contains_key(&key) {
@@ -234,6 +244,22 @@ impl State {
             })
     }
 
+    /// Whether somebody listens there already, or on all addresses of the family.
+    fn clashes(&self, new: &Port) -> bool {
+        let Some(wanted) = new.host else { return false };
+        self.objects.values().any(|object| match object {
+            Object::Port(Port { protocol, host: Some(host), .. }) => {
+                *protocol == new.protocol
+                    && host.port() == wanted.port()
+                    && host.is_ipv4() == wanted.is_ipv4()
+                    && (host.ip() == wanted.ip()
+                        || host.ip().is_unspecified()
+                        || wanted.ip().is_unspecified())
+            }
+            _ => false,
+        })
+    }
+
     fn need_link(&self, name: &LinkName) -> Result<(), Error> {
         if self.has_link(name) { Ok(()) } else { Err(Error::NoLink(name.clone())) }
     }
@@ -243,7 +269,7 @@ impl State {
         let Some(Object::Link(link)) = self.objects.remove(&ObjectKey::link(name)) else {
             return Vec::new();
         };
-        self.objects.retain(|_, object| object.link() != name);
+        self.objects.retain(|_, object| object.link() != name || matches!(object, Object::Port(_)));
         for object in self.objects.values_mut() {
             if let Object::Link(port) = object
                 && port.master.as_ref() == Some(name)
@@ -276,5 +302,9 @@ fn refusal(object: &Object, errno: Errno) -> Error {
         }
         Object::Sysctl(sysctl) => Error::Sysctl { path: sysctl.path(), source },
         Object::Firewall(_) => Error::Firewall(source),
+        Object::Port(port) => match port.host {
+            Some(host) => Error::Port { protocol: port.protocol, host, source },
+            None => Error::Firewall(source),
+        },
     }
 }

@@ -44,9 +44,11 @@ impl Snapshot {
             Object::Address(address) => {
                 self.addresses.get(&address.link).is_some_and(|on| on.contains(&address.net))
             }
-            Object::Route(_) | Object::Neighbour(_) | Object::Sysctl(_) | Object::Firewall(_) => {
-                self.links.contains_key(object.link())
-            }
+            Object::Route(_)
+            | Object::Neighbour(_)
+            | Object::Sysctl(_)
+            | Object::Firewall(_)
+            | Object::Port(_) => self.links.contains_key(object.link()),
         }
     }
 }

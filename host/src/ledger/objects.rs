@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Entry, Scope};
 use crate::{
     id::NetworkId,
-    kernel::{FirewallEntry, Object, ObjectKey},
+    kernel::{FirewallEntry, ObjectKey},
 };
 
 /// Kernel objects by key.
@@ -68,12 +68,7 @@ impl Objects {
     /// The firewall entries that stand.
     pub fn firewall(&self) -> BTreeSet<FirewallEntry> {
         let standing = self.entries.values().filter(|entry| !entry.doomed);
-        standing
-            .filter_map(|entry| match &entry.object {
-                Object::Firewall(entry) => Some(entry.clone()),
-                _ => None,
-            })
-            .collect()
+        standing.filter_map(|entry| entry.object.firewall_entry()).collect()
     }
 
     /// Writes or (with none) forgets an object.

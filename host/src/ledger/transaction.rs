@@ -13,6 +13,7 @@
 mod error;
 mod links;
 mod objects;
+mod ports;
 mod store;
 
 use std::{sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 pub use self::{
     error::TxError,
     links::{NewLink, NewLinkKind},
+    ports::NewPort,
     store::Keys,
 };
 use super::{Changes, EndpointKey, EndpointRecord, Entry, Ledger, NetworkRecord, Scope};
@@ -58,6 +60,8 @@ struct Shared {
     /// What the call's objects belong to; none for calls about no network.
     scope: Option<Scope>,
     limits: Limits,
+    /// Where steps run: the host's threads, not those that guests may keep busy.
+    threads: tokio::runtime::Handle,
 }
 
 #[derive(Default)]
@@ -81,7 +85,8 @@ impl Default for Limits {
 // === impl Transaction ===
 
 impl Transaction {
-    /// Begins a call of `driver`, whose objects belong to `scope`.
+    /// Begins a call of `driver`, whose objects belong to `scope`. Its steps run on the
+    /// threads of the runtime that this is called in.
     pub fn begin(
         kernel: Arc<dyn Kernel>,
         ledger: Arc<Ledger>,
@@ -90,7 +95,14 @@ impl Transaction {
         limits: Limits,
     ) -> Self {
         Self {
-            shared: Arc::new(Shared { kernel, ledger, driver, scope, limits }),
+            shared: Arc::new(Shared {
+                kernel,
+                ledger,
+                driver,
+                scope,
+                limits,
+                threads: tokio::runtime::Handle::current(),
+            }),
             inner: Arc::default(),
         }
     }
@@ -129,16 +141,31 @@ impl Transaction {
         inner.delete_keys_of(&state, scope);
     }
 
+    /// Gives up the published ports that are left in a scope.
+    pub async fn sweep_ports(&self, scope: &Scope) {
+        let mut inner = self.inner.lock().await;
+        let state = self.shared.ledger.read();
+        let ports: Vec<ObjectKey> = state
+            .objects
+            .in_scope(scope)
+            .filter(|(_, entry)| matches!(entry.object, Object::Port(_)))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in ports {
+            inner.delete(&state, &key);
+        }
+    }
+
     /// Makes everything the call did durable. On an error everything is taken back.
     pub async fn commit(&self) -> Result<(), TxError> {
         let this = self.clone();
-        detached(async move { this.commit_now().await }).await
+        self.shared.detached(async move { this.commit_now().await }).await
     }
 
     /// Takes everything back that the call did to the kernel, and waits for it.
     pub async fn roll_back(&self) {
         let this = self.clone();
-        let rolled_back = detached(async move {
+        let rolled_back = self.shared.detached(async move {
             let mut inner = this.inner.lock().await;
             this.shared.undo(&mut inner).await;
             Ok(())
@@ -190,27 +217,29 @@ impl Transaction {
         + 'static,
     ) -> Result<T, TxError> {
         let (shared, inner) = (Arc::clone(&self.shared), Arc::clone(&self.inner));
-        detached(async move {
-            let inner = inner.lock_owned().await;
-            if inner.closed {
-                return Err(TxError::Closed);
-            }
-            step(shared, inner).await
-        })
-        .await
+        self.shared
+            .detached(async move {
+                let inner = inner.lock_owned().await;
+                if inner.closed {
+                    return Err(TxError::Closed);
+                }
+                step(shared, inner).await
+            })
+            .await
     }
-}
-
-/// Runs a future as a task of its own: it finishes even if the caller is dropped.
-async fn detached<T: Send + 'static>(
-    future: impl Future<Output = Result<T, TxError>> + Send + 'static,
-) -> Result<T, TxError> {
-    tokio::spawn(future).await.map_err(TxError::Panicked)?
 }
 
 // === impl Shared ===
 
 impl Shared {
+    /// Runs a future as a task of its own: it finishes even if the caller is dropped.
+    async fn detached<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T, TxError>> + Send + 'static,
+    ) -> Result<T, TxError> {
+        self.threads.spawn(future).await.map_err(TxError::Panicked)?
+    }
+
     fn scope(&self) -> Result<&Scope, TxError> {
         self.scope.as_ref().ok_or(TxError::NoScope)
     }
@@ -276,10 +305,12 @@ impl Inner {
     /// Marks an object as deleted: it goes from the kernel after the commit.
     fn delete(&mut self, state: &super::State, key: &ObjectKey) {
         let Some(entry) = self.entry(state, key).cloned() else { return };
-        if let Object::Firewall(rule) = &entry.object {
-            if !self.firewall.add.remove(rule) {
-                self.firewall.remove.insert(rule.clone());
-            }
+        if let Some(rule) = entry.object.firewall_entry()
+            && !self.firewall.add.remove(&rule)
+        {
+            self.firewall.remove.insert(rule);
+        }
+        if matches!(entry.object, Object::Firewall(_)) {
             self.changes.objects.insert(key.clone(), None);
             return;
         }

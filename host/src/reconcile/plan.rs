@@ -43,8 +43,8 @@ pub(super) fn repairs(state: &State, snapshot: &Snapshot, network: &NetworkId) -
             continue;
         }
         match &entry.object {
-            // The firewall is brought back as a whole.
-            Object::Firewall(_) => {}
+            // The firewall is brought back as a whole; sockets are this process's own.
+            Object::Firewall(_) | Object::Port(_) => {}
             object if lost_links.contains(object.link()) || !snapshot.holds(object) => {
                 repairs.push(Repair::Create(object.clone()));
             }
@@ -126,6 +126,7 @@ pub(super) fn stub(name: &LinkName) -> Object {
         mac: None,
         master: None,
         up: false,
+        hairpin: false,
         alias: String::new(),
     })
 }

@@ -58,30 +58,37 @@ impl Driver {
     /// Calls one method on a fresh instance that `instantiate` makes.
     ///
     /// The transaction is left open, whatever happens: the caller commits or rolls back.
-    pub(super) async fn run<P: Send + Sync, T: Send>(
+    pub(super) async fn run<P: Send + Sync + 'static, T: Send + 'static>(
         &self,
         method: &'static str,
         call: Call,
         instantiate: impl for<'a> FnOnce(&'a mut Store<CallState>) -> BoxFuture<'a, wasmtime::Result<P>>
-        + Send,
-        export: impl for<'a> FnOnce(&'a P, &'a mut Store<CallState>) -> BoxFuture<'a, Answer<T>> + Send,
+        + Send
+        + 'static,
+        export: impl for<'a> FnOnce(&'a P, &'a mut Store<CallState>) -> BoxFuture<'a, Answer<T>>
+        + Send
+        + 'static,
     ) -> Result<T, CallError> {
         // The deadline must not begin while the call still waits for others.
         let _slot = self.runtime.slots.acquire().await;
         let output = MemoryOutputPipe::new(OUTPUT_MAX);
         let deadline = call.limits.deadline;
         let mut store = self.store(call, &output);
-        let answer = tokio::time::timeout(deadline, async {
+        let mut guest = self.runtime.spawn_guest(async move {
             let instance = instantiate(&mut store).await?;
             export(&instance, &mut store).await
-        })
-        .await;
-        drop(store);
+        });
+        let answer = tokio::time::timeout(deadline, &mut guest).await;
+        if answer.is_err() {
+            // Ends at its next yield; its transaction lets nothing more in by then.
+            guest.abort();
+        }
         self.log_output(method, &output);
         match answer {
-            Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => Err(convert::driver_error(error)),
-            Ok(Err(source)) => Err(trap(method, source)),
+            Ok(Ok(Ok(Ok(value)))) => Ok(value),
+            Ok(Ok(Ok(Err(error)))) => Err(convert::driver_error(error)),
+            Ok(Ok(Err(source))) => Err(trap(method, source)),
+            Ok(Err(panic)) => Err(trap(method, wasmtime::Error::msg(panic.to_string()))),
             Err(_elapsed) => Err(CallError::Deadline { method, limit: deadline }),
         }
     }

@@ -145,12 +145,12 @@ pub(super) fn endpoint_out(endpoint: Endpoint<'_>) -> network_driver::Endpoint {
 }
 
 /// Ports to the driver.
-pub(super) fn ports_out(ports: &[PortBinding]) -> Vec<network_driver::PortBinding> {
-    let port = |port: &PortBinding| network_driver::PortBinding {
+pub(super) fn ports_out(ports: &[PortBinding]) -> Vec<types::PortBinding> {
+    let port = |port: &PortBinding| types::PortBinding {
         protocol: match port.protocol {
-            Protocol::Tcp => network_driver::Protocol::Tcp,
-            Protocol::Udp => network_driver::Protocol::Udp,
-            Protocol::Sctp => network_driver::Protocol::Sctp,
+            Protocol::Tcp => types::Protocol::Tcp,
+            Protocol::Udp => types::Protocol::Udp,
+            Protocol::Sctp => types::Protocol::Sctp,
         },
         container_port: port.container_port,
         host_address: port.host_address.map(address_out),

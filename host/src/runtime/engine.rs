@@ -15,7 +15,7 @@ use super::{
 };
 
 /// How often a running guest gives the thread back.
-const EPOCH: Duration = Duration::from_millis(10);
+const EPOCH: Duration = Duration::from_millis(2);
 /// Calls at the same time; more of them wait.
 const CALLS: u32 = 64;
 /// Most memory a driver can be given, in bytes; the pool reserves address space for it.
@@ -34,6 +34,7 @@ pub struct Runtime {
     pub(super) ipam: Linker<CallState>,
     pub(super) cache: Cache,
     pub(super) slots: Arc<Semaphore>,
+    guests: Option<tokio::runtime::Runtime>,
     _ticker: Arc<()>,
 }
 
@@ -53,13 +54,40 @@ impl Runtime {
         let alive = Arc::new(());
         tick(&engine, &alive);
         let slots = Arc::new(Semaphore::new(CALLS as usize));
-        Ok(Self { engine, network, ipam, cache, slots, _ticker: alive })
+        let guests = Some(guests().map_err(LoadError::Threads)?);
+        Ok(Self { engine, network, ipam, cache, slots, guests, _ticker: alive })
+    }
+
+    /// Runs guest code on threads of its own: however long it loops, the sockets, the
+    /// deadlines and the other networks' kernel work go on beside it.
+    pub(super) fn spawn_guest<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        match &self.guests {
+            Some(guests) => guests.spawn(call),
+            // Only while the runtime is being dropped, when nobody can call it.
+            None => tokio::spawn(call),
+        }
     }
 
     /// How many components were compiled since the start, and not taken from the cache.
     pub fn compiled(&self) -> u64 {
         self.cache.misses()
     }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(guests) = self.guests.take() {
+            // The last reference may go in async code, where waiting is not allowed.
+            guests.shutdown_background();
+        }
+    }
+}
+
+fn guests() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().thread_name("guest").enable_all().build()
 }
 
 fn config() -> Config {

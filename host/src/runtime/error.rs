@@ -11,6 +11,9 @@ pub enum LoadError {
     /// The engine could not be set up on this machine.
     #[error("cannot set up the WebAssembly engine")]
     Engine(#[source] wasmtime::Error),
+    /// No threads for guests.
+    #[error("cannot start the threads that drivers run on")]
+    Threads(#[source] io::Error),
     /// The file cannot be read.
     #[error("cannot read {}", .path.display())]
     Read {
@@ -72,7 +75,7 @@ pub enum CallError {
     #[error("driver {0} is no {1} driver")]
     NoRole(DriverName, &'static str),
     /// It ran past its deadline.
-    #[error("the driver did not answer within {} s in {method}; nothing was changed", .limit.as_secs_f32())]
+    #[error("the driver did not answer within {} s in {method}", .limit.as_secs_f32())]
     Deadline {
         /// The method it was in.
         method: &'static str,
@@ -80,7 +83,7 @@ pub enum CallError {
         limit: Duration,
     },
     /// It crashed.
-    #[error("the driver crashed in {method} ({reason}); nothing was changed")]
+    #[error("the driver crashed in {method} ({reason})")]
     Trap {
         /// The method it was in.
         method: &'static str,

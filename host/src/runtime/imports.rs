@@ -26,6 +26,9 @@ fn error_out(error: &TxError) -> types::Error {
             Invalid
         }
         TxError::Key | TxError::SettingName(_) => Invalid,
+        TxError::NoBridge(_) | TxError::NothingToPublish(_) => Invalid,
+        TxError::PortTaken(_) | TxError::PortsTaken { .. } => InUse,
+        TxError::NoPortLeft(_) => Exhausted,
         TxError::TooManyOperations(_) | TxError::StoreFull(_) => Exhausted,
         TxError::Ledger(_) | TxError::Closed | TxError::Panicked(_) => Unavailable,
     };

@@ -90,23 +90,20 @@ impl Driver {
         .await
     }
 
-    async fn ipam_call<T: Send>(
+    async fn ipam_call<T: Send + 'static>(
         &self,
         method: &'static str,
         call: Call,
-        export: impl for<'a> FnOnce(&'a Guest, &'a mut Store) -> Future<'a, T> + Send,
+        export: impl for<'a> FnOnce(&'a Guest, &'a mut Store) -> Future<'a, T> + Send + 'static,
     ) -> Result<T, CallError> {
-        let Some(pre) = &self.ipam else {
+        let Some(pre) = self.ipam.clone() else {
             return Err(CallError::NoRole(self.name.clone(), "IPAM"));
         };
         self.run(
             method,
             call,
-            move |store| {
-                let pre = pre.clone();
-                async move { pre.instantiate_async(store).await }.boxed()
-            },
-            |plugin, store| export(plugin.wasmnet_driver_ipam_driver(), store),
+            move |store| async move { pre.instantiate_async(store).await }.boxed(),
+            move |plugin, store| export(plugin.wasmnet_driver_ipam_driver(), store),
         )
         .await
     }

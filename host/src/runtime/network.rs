@@ -231,34 +231,31 @@ impl Driver {
         .await
     }
 
-    async fn network_call<T: Send>(
+    async fn network_call<T: Send + 'static>(
         &self,
         method: &'static str,
         call: Call,
-        export: impl for<'a> FnOnce(&'a Guest, &'a mut Store) -> Future<'a, T> + Send,
+        export: impl for<'a> FnOnce(&'a Guest, &'a mut Store) -> Future<'a, T> + Send + 'static,
     ) -> Result<T, CallError> {
-        self.plugin_call(method, call, |plugin, store| {
+        self.plugin_call(method, call, move |plugin, store| {
             export(plugin.wasmnet_driver_network_driver(), store)
         })
         .await
     }
 
-    async fn plugin_call<T: Send>(
+    async fn plugin_call<T: Send + 'static>(
         &self,
         method: &'static str,
         call: Call,
-        export: impl for<'a> FnOnce(&'a NetworkPlugin, &'a mut Store) -> Future<'a, T> + Send,
+        export: impl for<'a> FnOnce(&'a NetworkPlugin, &'a mut Store) -> Future<'a, T> + Send + 'static,
     ) -> Result<T, CallError> {
-        let Some(pre) = &self.network else {
+        let Some(pre) = self.network.clone() else {
             return Err(CallError::NoRole(self.name.clone(), "network"));
         };
         self.run(
             method,
             call,
-            move |store| {
-                let pre = pre.clone();
-                async move { pre.instantiate_async(store).await }.boxed()
-            },
+            move |store| async move { pre.instantiate_async(store).await }.boxed(),
             export,
         )
         .await

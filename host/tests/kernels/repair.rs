@@ -47,6 +47,7 @@ fn what_an_unfinished_call_left_behind_is_removed() {
                 mac: None,
                 master: None,
                 up: true,
+                hairpin: false,
                 alias: alias.to_owned(),
             };
             bench.kernel.create(&Object::Link(orphan)).await.unwrap();

@@ -79,13 +79,31 @@ impl Plugin {
 
     /// Sends a request with exactly these headers and its length.
     pub fn send_raw(&mut self, verb: &str, method: &str, headers: &[(&str, &str)], body: &[u8]) {
+        self.try_send_raw(verb, method, headers, body).expect("send a request");
+    }
+
+    /// The same for a request that the daemon may refuse before it has read it.
+    pub fn try_send_raw(
+        &mut self,
+        verb: &str,
+        method: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<()> {
         let mut request = format!("{verb} /{method} HTTP/1.1\r\n");
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         request.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        let bytes = [request.as_bytes(), body].concat();
-        self.stream.get_mut().write_all(&bytes).expect("send a request");
+        self.stream.get_mut().write_all(&[request.as_bytes(), body].concat())
+    }
+
+    /// Sends a request of which only the first `cut` bytes of the body arrive.
+    pub fn send_cut(&mut self, method: &str, body: &[u8], cut: usize) {
+        let head =
+            format!("POST /{method} HTTP/1.1\r\nHost: \r\nContent-Length: {}\r\n\r\n", body.len());
+        let bytes = [head.as_bytes(), &body[..cut]].concat();
+        self.stream.get_mut().write_all(&bytes).expect("send a part of a request");
     }
 
     /// Waits for the answer to what was sent.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmnet_lab::{Engine, Host, Lab, Output, Process, wait_for};
+use wasmnet_lab::{Engine, EngineOptions, Host, Lab, Output, Process, wait_for};
 
 use crate::{BRIDGE, Daemon};
 
@@ -42,6 +42,15 @@ impl Site {
         let engine = host.start_engine();
         prepare(&host);
         let daemon = Daemon::start_with(&host, arguments);
+        Self { daemon, engine, host, lab }
+    }
+
+    /// A host whose engine is started with options.
+    pub fn with_engine(options: EngineOptions) -> Self {
+        let lab = Lab::new();
+        let host = lab.host("a");
+        let engine = host.start_engine_with(options);
+        let daemon = Daemon::start(&host);
         Self { daemon, engine, host, lab }
     }
 
@@ -147,6 +156,19 @@ impl Site {
             let is = |key: &str| status[key].as_u64().unwrap();
             let found = (is("networks"), is("endpoints"), is("doomed"));
             if found == (networks, endpoints, 0) { Ok(()) } else { Err(format!("{found:?}")) }
+        });
+    }
+
+    /// Waits until the daemon's endpoints have these addresses, and no others are there.
+    pub fn wait_endpoints(&self, addresses: &[&str]) {
+        wait_for(&format!("endpoints {addresses:?} only"), PATIENCE, || {
+            let endpoints = self.daemon.json(&["endpoint", "ls"]);
+            let endpoints = endpoints.as_array().unwrap();
+            let mut found: Vec<&str> =
+                endpoints.iter().filter_map(|view| view["addresses"][0].as_str()).collect();
+            found.sort_unstable();
+            let same = found == addresses && endpoints.len() == addresses.len();
+            if same { Ok(()) } else { Err(format!("{endpoints:?}")) }
         });
     }
 

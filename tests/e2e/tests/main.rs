@@ -2,11 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+/// The command line: what it shows is what is.
+mod cli;
 /// Drivers that fail: one sentence in time, nothing left, nobody else notices.
 mod failing_drivers;
 /// Containers come, go and change networks, compared with the built-in driver.
 mod lifecycle;
 /// What the user asks for: addresses, MTU, names, firewall; and what is refused.
 mod options;
-/// Two containers on one network: neighbours, names, the way out.
+/// The plugin protocol with an engine that is not at its best.
+mod protocol;
+/// Who reaches whom: neighbours, names, the way out, and what stays closed.
 mod reach;
+/// The host loses its network state, by a reboot or by somebody's hand.
+mod reboot;
+/// Recorded conversations of three engines, replayed.
+mod replay;
+/// The daemon or the engine ends, in order or not, and starts again.
+mod restart;
+/// A daemon that cannot start says why, and changes nothing.
+mod startup;

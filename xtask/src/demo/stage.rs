@@ -150,9 +150,13 @@ impl Stage {
         contained(|| drop(self))
     }
 
-    /// An error once the user wants no more.
+    /// Whether the user has seen enough.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
     fn go_on(&self) -> Result<(), Error> {
-        if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        if self.is_interrupted() { Err(Error::Interrupted) } else { Ok(()) }
     }
 }
 

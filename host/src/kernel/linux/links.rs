@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
 use rtnetlink::{
-    Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth,
     packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
 };
 use rustix::io::Errno;
@@ -60,6 +60,15 @@ pub(super) async fn change(handle: &Handle, old: &Link, new: &Link) -> Result<()
     }
     if let Some(mac) = new.mac.filter(|_| old.mac != new.mac) {
         message = message.address(mac.0.to_vec());
+    }
+    if old.hairpin != new.hairpin {
+        let port = LinkBridgePort::new(index).hairpin(new.hairpin).build();
+        handle
+            .link()
+            .change(port)
+            .execute()
+            .await
+            .map_err(|error| Error::ChangeLink { name: new.name.clone(), source: error.into() })?;
     }
     if old.alias != new.alias {
         message = message.alias(new.alias.clone());

@@ -1,5 +1,7 @@
 //! What can go wrong in a transaction.
 
+use std::net::{IpAddr, SocketAddr};
+
 use crate::{
     kernel::{self, InvalidLinkName, LinkName},
     ledger,
@@ -41,6 +43,28 @@ pub enum TxError {
     /// The call is about no endpoint.
     #[error("this call is about no {0}, so it has no keys of one")]
     NoKeyScope(&'static str),
+    /// Only a port of a network's bridge can publish.
+    #[error("link {0} is no port of a network's bridge")]
+    NoBridge(LinkName),
+    /// The container has no address that the host could send to.
+    #[error("container port {0} cannot be published: the container has no address of that family")]
+    NothingToPublish(u16),
+    /// Docker's own sentence for a port that somebody has.
+    #[error("Bind for {0} failed: port is already allocated")]
+    PortTaken(SocketAddr),
+    /// And for a range of them.
+    #[error("Bind for {host}:{first}-{last} failed: all ports are allocated")]
+    PortsTaken {
+        /// The host's address.
+        host: IpAddr,
+        /// The range's first port.
+        first: u16,
+        /// Its last.
+        last: u16,
+    },
+    /// No ephemeral port is free.
+    #[error("Bind for {0} failed: no port of net.ipv4.ip_local_port_range is free")]
+    NoPortLeft(IpAddr),
     /// The operator's limit.
     #[error("a call may do at most {0} kernel operations")]
     TooManyOperations(u32),

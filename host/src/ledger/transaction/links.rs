@@ -187,6 +187,7 @@ fn describe(new: &NewLink, scope: &Scope, name: LinkName) -> Link {
         mac,
         master: new.master.clone(),
         up: true,
+        hairpin: false,
         alias: scope.alias(),
     }
 }

@@ -5,7 +5,7 @@ use super::{IN_TIME, Scene, WAYS, assert_sentence, hint, sentence};
 #[test]
 fn a_network_that_fails_is_not_there() {
     let scene = Scene::new();
-    let (before, ledger) = (scene.site.host.netns_state(), scene.ledger());
+    let (before, ledger) = (scene.kernel(), scene.ledger());
     for how in WAYS.iter().copied().chain(["label"]) {
         let case = format!("create-network:{how}");
         let (output, took) =
@@ -42,12 +42,12 @@ fn a_container_whose_ports_fail_does_not_start() {
 /// `docker start` with a network that fails in `method`, in all ways and `more`.
 fn a_container_does_not_start(method: &str, more: &[&str]) {
     let scene = Scene::new();
-    let (empty, empty_ledger) = (scene.site.host.netns_state(), scene.ledger());
+    let (empty, empty_ledger) = (scene.kernel(), scene.ledger());
     for how in WAYS.iter().chain(more).copied() {
         let case = format!("{method}:{how}");
         scene.bad_network(method, how);
         scene.site.docker("create --name victim --network bad busybox sleep 3600");
-        let (before, ledger) = (scene.site.host.netns_state(), scene.ledger());
+        let (before, ledger) = (scene.kernel(), scene.ledger());
         let (output, took) = scene.timed("start victim");
 
         assert_sentence(&output, &sentence(method, how), &case);

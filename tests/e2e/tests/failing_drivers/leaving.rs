@@ -28,7 +28,7 @@ fn a_container_is_gone_though_deleting_its_endpoint_fails() {
 #[test]
 fn a_network_is_gone_though_deleting_it_fails() {
     let scene = Scene::new();
-    let (before, ledger) = (scene.site.host.netns_state(), scene.ledger());
+    let (before, ledger) = (scene.kernel(), scene.ledger());
     for how in WAYS {
         let case = format!("delete-network:{how}");
         scene.bad_network("delete-network", how);
@@ -47,11 +47,11 @@ fn a_network_is_gone_though_deleting_it_fails() {
 /// `docker rm --force` with a network that fails in `method`, in all ways.
 fn a_container_is_gone(method: &str) {
     let scene = Scene::new();
-    let (empty, empty_ledger) = (scene.site.host.netns_state(), scene.ledger());
+    let (empty, empty_ledger) = (scene.kernel(), scene.ledger());
     for how in WAYS {
         let case = format!("{method}:{how}");
         scene.bad_network(method, how);
-        let (before, ledger) = (scene.site.host.netns_state(), scene.ledger());
+        let (before, ledger) = (scene.kernel(), scene.ledger());
         scene.site.container("victim", "--network bad");
         scene.site.assert_pings("victim", &scene.site.host.address().to_string());
         let (output, took) = scene.timed("rm --force victim");

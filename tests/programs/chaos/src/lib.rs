@@ -35,10 +35,16 @@ impl NetworkDriver for Chaos {
         let bridge = links::create_bridge("bridge", &options)?;
         for gateway in network.ipv4.iter().filter_map(|pool| pool.gateway) {
             addresses::add(&bridge, gateway)?;
-            firewall::masquerade(&bridge, gateway.subnet())?;
+            firewall::set_subnet(&bridge, gateway.subnet(), firewall::SourceNat::Masquerade)?;
         }
-        let policy = firewall::NetworkPolicy { internal: false, inter_container: true };
-        firewall::set_policy(&bridge, policy)?;
+        let policy = firewall::NetworkPolicy {
+            internal: false,
+            inter_container: true,
+            access_ipv4: firewall::Access::Published,
+            access_ipv6: firewall::Access::Published,
+            trusted_links: Vec::new(),
+        };
+        firewall::set_policy(&bridge, &policy)?;
         store::set(store::Scope::Network, "made", b"yes")?;
         fail(network, "create-network")
     }

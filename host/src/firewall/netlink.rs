@@ -1,0 +1,128 @@
+//! Adding and deleting elements by netlink: one batch, one transaction, no process.
+//!
+//! Documentation: include/uapi/linux/netfilter/nf_tables.h. The kernel handles a batch
+//! while it is being sent, so all its answers can be read right after.
+
+use std::{collections::BTreeMap, io};
+
+use netlink_packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkPayload};
+use netlink_packet_netfilter::{
+    NetfilterProtoFamily,
+    nftables::{
+        DataAttribute, ListAttribute, NfTablesMessage, SetElementAttribute, SetElementList,
+        SetElementMessage,
+    },
+    none::ControlMessage,
+};
+
+use super::{TABLE, elements::Element, held::Change};
+use crate::{
+    kernel::Refusal,
+    netfilter::{Netfilter, write},
+};
+
+/// NFNL_SUBSYS_NFTABLES: what a batch is for.
+const NFTABLES: u16 = 10;
+/// NFTA_DATA_VALUE.
+const DATA_VALUE: u16 = 1;
+/// Elements in one message: an attribute's length has 16 bits, an element takes up to
+/// 100 bytes.
+const ELEMENTS: usize = 400;
+/// Room for answers: a batch of thousands of elements gets as many.
+const ANSWERS: i32 = 4 << 20;
+
+/// A socket to nf_tables.
+#[derive(Debug)]
+pub(super) struct Batches {
+    socket: Netfilter,
+}
+
+// === impl Batches ===
+
+impl Batches {
+    /// Opens a socket, in the calling thread's network namespace.
+    pub(super) fn open() -> io::Result<Self> {
+        let mut socket = Netfilter::open()?;
+        socket.socket_mut().set_non_blocking(true)?;
+        socket.socket_mut().set_rx_buf_sz(ANSWERS)?;
+        Ok(Self { socket })
+    }
+
+    /// Deletes and adds elements, all or nothing.
+    pub(super) fn apply(&mut self, change: &Change) -> Result<(), Refusal> {
+        let mut buffer = Vec::new();
+        control(ControlMessage::BatchBegin, &mut buffer);
+        for (set, elements) in by_set(&change.delete) {
+            for some in elements.chunks(ELEMENTS) {
+                let message = NfTablesMessage::DeleteSetElement(message(set, some));
+                request(message, NLM_F_REQUEST | NLM_F_ACK, &mut buffer);
+            }
+        }
+        for (set, elements) in by_set(&change.add) {
+            for some in elements.chunks(ELEMENTS) {
+                let message = NfTablesMessage::NewSetElement(message(set, some));
+                request(message, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE, &mut buffer);
+            }
+        }
+        control(ControlMessage::BatchEnd, &mut buffer);
+        self.socket.send(&buffer)?;
+        self.answers()
+    }
+
+    /// Reads all answers; the first refusal is the one that matters.
+    fn answers(&mut self) -> Result<(), Refusal> {
+        let mut refusal = None;
+        loop {
+            let answers = match self.socket.read() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                answers => answers?,
+            };
+            for answer in answers {
+                if let NetlinkPayload::Error(error) = answer
+                    && error.code.is_some()
+                {
+                    refusal.get_or_insert_with(|| Refusal::from(error));
+                }
+            }
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+}
+
+fn by_set(elements: &[Element]) -> BTreeMap<&'static str, Vec<&Element>> {
+    let mut sets: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for element in elements {
+        sets.entry(element.set).or_default().push(element);
+    }
+    sets
+}
+
+fn message(set: &str, elements: &[&Element]) -> SetElementMessage {
+    SetElementMessage {
+        attributes: vec![
+            SetElementList::Table(TABLE.to_owned()),
+            SetElementList::Set(set.to_owned()),
+            SetElementList::Elements(elements.iter().map(|element| attributes(element)).collect()),
+        ],
+    }
+}
+
+fn attributes(element: &Element) -> ListAttribute<SetElementAttribute> {
+    let (key, key_end) = element.key_bytes();
+    let mut attributes = vec![SetElementAttribute::Key(DataAttribute::Value(key))];
+    if let Some(end) = key_end {
+        attributes.push(SetElementAttribute::KeyEnd(vec![DefaultNla::new(DATA_VALUE, end)]));
+    }
+    if !element.data.is_empty() {
+        attributes.push(SetElementAttribute::Data(DataAttribute::Value(element.data_bytes())));
+    }
+    ListAttribute::Element(attributes)
+}
+
+fn control(message: ControlMessage, buffer: &mut Vec<u8>) {
+    write(buffer, NLM_F_REQUEST, NetfilterProtoFamily::Unspec, NFTABLES, message);
+}
+
+fn request(message: NfTablesMessage, flags: u16, buffer: &mut Vec<u8>) {
+    write(buffer, flags, NetfilterProtoFamily::Inet, 0, message);
+}

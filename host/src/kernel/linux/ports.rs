@@ -1,0 +1,170 @@
+//! Published ports on the host's own addresses.
+//!
+//! A port is bound with a real socket, so that nobody else gets it, and what arrives on
+//! the socket is carried to the container. What NAT handles never arrives there; what it
+//! cannot does: connections to ::1, and IPv6 to a container without it. So a published
+//! port also works, slower, while somebody has flushed the firewall.
+
+mod conntrack;
+mod relay;
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
+use tokio::task::AbortHandle;
+
+use crate::{
+    kernel::{Error, Port, Refusal},
+    model::Protocol,
+};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 128;
+/// The range of ports the kernel gives out by itself.
+const RANGE: &str = "net/ipv4/ip_local_port_range";
+/// Those of them that it does not.
+const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
+
+/// The bound ports.
+pub(super) struct Ports {
+    bound: Mutex<HashMap<(Protocol, SocketAddr), Bound>>,
+    conntrack: conntrack::Flusher,
+}
+
+/// A bound port: its socket belongs to the task that carries data, or waits here.
+enum Bound {
+    Carried(AbortHandle),
+    Held(#[allow(dead_code, reason = "held so that nobody else gets the port")] OwnedFd),
+}
+
+// === impl Ports ===
+
+impl Ports {
+    /// Opens what is needed, in the calling thread's network namespace.
+    pub(super) fn open() -> Result<Self, Error> {
+        let conntrack = conntrack::Flusher::open().map_err(Error::Open)?;
+        Ok(Self { bound: Mutex::default(), conntrack })
+    }
+
+    /// Binds a port and begins to carry.
+    pub(super) fn bind(&self, port: &Port) -> Result<(), Error> {
+        let Some(host) = port.host else { return Ok(()) };
+        let failed = |source: Refusal| Error::Port { protocol: port.protocol, host, source };
+        let bound = match bind(port.protocol, host) {
+            Ok(socket) => carry(port, socket).map_err(|error| failed(error.into()))?,
+            // A kernel without SCTP has nobody who could take the port either.
+            Err(error) if port.protocol == Protocol::Sctp && is_unsupported(&error) => {
+                return Ok(());
+            }
+            Err(error) => return Err(failed(error.into())),
+        };
+        self.lock().insert((port.protocol, host), bound);
+        Ok(())
+    }
+
+    /// Gives a port up. Flows of UDP that conntrack still knows would stick to the old
+    /// container, so they are forgotten.
+    pub(super) fn close(&self, port: &Port) {
+        let Some(host) = port.host else { return };
+        if let Some(Bound::Carried(task)) = self.lock().remove(&(port.protocol, host)) {
+            task.abort();
+        }
+        if port.protocol == Protocol::Udp {
+            self.conntrack.forget(host, port.container);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(Protocol, SocketAddr), Bound>> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The ports that the kernel gives out by itself, less those it was told not to.
+pub(super) fn ephemeral() -> Result<Vec<u16>, Error> {
+    let read = |path: &str| {
+        fs::read_to_string(format!("/proc/sys/{path}"))
+            .map_err(|error| Error::Sysctl { path: path.to_owned(), source: error.into() })
+    };
+    Ok(free_ports(&read(RANGE)?, &read(RESERVED)?))
+}
+
+/// `range` is "32768 60999", `reserved` a list as in "8080,9000-9010".
+fn free_ports(range: &str, reserved: &str) -> Vec<u16> {
+    let mut ends = range.split_whitespace().filter_map(|word| word.parse::<u16>().ok());
+    let (Some(first), Some(last)) = (ends.next(), ends.next()) else { return Vec::new() };
+    let reserved: Vec<(u16, u16)> = reserved
+        .trim()
+        .split(',')
+        .filter_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            Some((first.parse().ok()?, last.parse().ok()?))
+        })
+        .collect();
+    let is_free = |port: &u16| !reserved.iter().any(|(from, to)| (*from..=*to).contains(port));
+    (first..=last).filter(is_free).collect()
+}
+
+fn bind(protocol: Protocol, host: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if host.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let (kind, number) = match protocol {
+        Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
+        Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
+        Protocol::Sctp => (SocketType::STREAM, ipproto::SCTP),
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, kind, flags, Some(number))?;
+    if host.is_ipv6() {
+        // IPv4 has a socket of its own.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    if protocol == Protocol::Tcp {
+        // Connections of a listener that just closed must not keep the port.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &host)?;
+    if protocol != Protocol::Udp {
+        rustix::net::listen(&socket, BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+fn carry(port: &Port, socket: OwnedFd) -> io::Result<Bound> {
+    let container = port.container;
+    Ok(match port.protocol {
+        Protocol::Tcp => {
+            let listener = tokio::net::TcpListener::from_std(socket.into())?;
+            Bound::Carried(tokio::spawn(relay::tcp(listener, container)).abort_handle())
+        }
+        Protocol::Udp => {
+            let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+            Bound::Carried(tokio::spawn(relay::udp(socket, container)).abort_handle())
+        }
+        Protocol::Sctp => Bound::Held(socket),
+    })
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT | Errno::OPNOTSUPP)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_ports_are_left_out() {
+        assert_eq!(free_ports("10\t15\n", "11,13-14\n"), [10, 12, 15]);
+        assert_eq!(free_ports("10 11", "\n"), [10, 11]);
+        assert!(free_ports("", "").is_empty());
+    }
+}

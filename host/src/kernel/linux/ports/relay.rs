@@ -1,0 +1,111 @@
+//! Carrying what NAT cannot.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream, UdpSocket},
+    time::timeout,
+};
+
+/// How long the container may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a UDP flow may be silent; conntrack's own default for answered flows.
+const UDP_IDLE: Duration = Duration::from_secs(120);
+/// Flows of one UDP port at a time.
+const UDP_FLOWS: usize = 1024;
+/// How long to wait when there is no file descriptor for a connection.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Largest UDP datagram.
+const DATAGRAM: usize = 65535;
+
+type Flows = Arc<Mutex<HashMap<SocketAddr, Arc<UdpSocket>>>>;
+
+/// Carries connections to `container` for as long as the port is published.
+pub(super) async fn tcp(listener: TcpListener, container: SocketAddr) {
+    // Ends with this task: an unpublished port carries nothing on.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(carry(stream, container))),
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn carry(mut outer: TcpStream, container: SocketAddr) -> io::Result<()> {
+    let mut inner = timeout(CONNECT, TcpStream::connect(container)).await??;
+    tokio::io::copy_bidirectional(&mut outer, &mut inner).await?;
+    Ok(())
+}
+
+/// Carries datagrams to `container`, and its answers back, for as long as the port is
+/// published.
+pub(super) async fn udp(socket: UdpSocket, container: SocketAddr) {
+    let socket = Arc::new(socket);
+    let flows = Flows::default();
+    let mut answers = tokio::task::JoinSet::new();
+    let mut buffer = vec![0; DATAGRAM];
+    loop {
+        let (length, client) = tokio::select! {
+            received = socket.recv_from(&mut buffer) => match received {
+                Ok(received) => received,
+                // An ICMP error about an earlier answer.
+                Err(_) => continue,
+            },
+            Some(_) = answers.join_next() => continue,
+        };
+        let known = lock(&flows).get(&client).cloned();
+        let inner = match known {
+            Some(inner) => inner,
+            None => {
+                if lock(&flows).len() >= UDP_FLOWS {
+                    continue;
+                }
+                let Ok(inner) = connect(container).await else { continue };
+                let inner = Arc::new(inner);
+                lock(&flows).insert(client, Arc::clone(&inner));
+                answers.spawn(answer(
+                    Arc::clone(&socket),
+                    Arc::clone(&inner),
+                    client,
+                    Arc::clone(&flows),
+                ));
+                inner
+            }
+        };
+        // As lossy as UDP itself.
+        let _ = inner.send(buffer.get(..length).unwrap_or_default()).await;
+    }
+}
+
+/// Carries a container's answers to one client until the flow has been silent for long.
+async fn answer(socket: Arc<UdpSocket>, inner: Arc<UdpSocket>, client: SocketAddr, flows: Flows) {
+    let mut buffer = vec![0; DATAGRAM];
+    while let Ok(Ok(length)) = timeout(UDP_IDLE, inner.recv(&mut buffer)).await {
+        let _ = socket.send_to(buffer.get(..length).unwrap_or_default(), client).await;
+    }
+    lock(&flows).remove(&client);
+}
+
+async fn connect(container: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match container {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(container).await?;
+    Ok(socket)
+}
+
+fn lock(flows: &Flows) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, Arc<UdpSocket>>> {
+    flows.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -6,24 +6,33 @@
 //! does not grow with the number of networks. Each change is one nft transaction.
 //!
 //! An accept in one table cannot undo a drop in another, and Docker sets the
-//! policy of its FORWARD chain to DROP. So our links pass Docker's chain by a
-//! rule each way in DOCKER-USER ([`docker_user`]), and what may really pass is
-//! decided in our own chains, which come first.
+//! policy of its FORWARD chain to DROP. So our links pass Docker's chains by a rule
+//! each way ([`pass`]), and what may really pass is decided in our own chains, which
+//! come first.
+//!
+//! Somebody may flush all of it. [`Watch`] hears of that, and [`Firewall::repair`] looks
+//! and puts back what is missing.
 //!
 //! While no network stands, there is neither table nor rule of ours.
 
-mod docker_user;
 mod elements;
 mod held;
 mod netlink;
+mod pass;
 mod tool;
+mod watch;
 
 use std::{collections::BTreeSet, fmt::Write as _, io};
 
 use tokio::sync::Mutex;
 
-use self::{held::Held, netlink::Batches};
-use crate::kernel::{Error, FirewallBatch, FirewallEntry};
+pub use self::watch::Watch;
+use self::{
+    elements::{Element, Field},
+    held::{Change, Held},
+    netlink::Batches,
+};
+use crate::kernel::{Error, FirewallBatch, FirewallEntry, LinkName, Refusal};
 
 /// Our table's name.
 const TABLE: &str = "wasmnet";
@@ -56,6 +65,8 @@ table inet wasmnet {
     # ... at these ports.
     set open4 { type inet_proto . ipv4_addr . inet_service; }
     set open6 { type inet_proto . ipv6_addr . inet_service; }
+    # Docker's bridges. What goes there from ours only goes to ports Docker publishes.
+    set foreign { type ifname; }
     # Subnets and the bridges they are at home on.
     set home4 { type ifname . ipv4_addr; flags interval; }
     set home6 { type ifname . ipv6_addr; flags interval; }
@@ -98,6 +109,11 @@ table inet wasmnet {
         iifname . oifname @same goto within
         iifname @internal drop
         oifname @bridges goto into
+        iifname @bridges oifname @foreign goto foreign_ports
+    }
+    chain foreign_ports {
+        ct status dnat accept
+        drop
     }
     chain within {
         ct status dnat accept
@@ -151,6 +167,10 @@ pub struct Firewall {
 struct State {
     /// What our table holds, as far as we know.
     held: Held,
+    /// Docker's bridges.
+    foreign: BTreeSet<LinkName>,
+    /// How many rules our table had when it was made.
+    rules: usize,
     batches: Batches,
 }
 
@@ -159,41 +179,36 @@ struct State {
 impl Firewall {
     /// Opens the sockets, in the calling thread's network namespace.
     pub fn open() -> io::Result<Self> {
-        let (held, batches) = (Held::default(), Batches::open()?);
-        Ok(Self { state: Mutex::new(State { held, batches }) })
+        let batches = Batches::open()?;
+        let (held, foreign) = (Held::default(), BTreeSet::new());
+        Ok(Self { state: Mutex::new(State { held, foreign, rules: 0, batches }) })
     }
 
     /// Applies a batch: all of it, or nothing.
     pub async fn apply(&self, batch: &FirewallBatch) -> Result<(), Error> {
         let mut state = self.state.lock().await;
-        let State { held, batches } = &mut *state;
-        let change = held.change(batch);
-        if change.is_empty() {
-            held.apply(batch);
-            return Ok(());
-        }
-        // Around the first and the last network the table itself comes and goes; and if
-        // somebody has flushed the ruleset behind our back, the whole of it helps.
+        let change = state.held.change(batch);
         let policy = |entry: &FirewallEntry| matches!(entry, FirewallEntry::Policy(_));
         let networks_change = batch.add.iter().chain(&batch.remove).any(policy);
-        let sent = !held.is_empty() && batches.apply(&change).is_ok();
+        // Around the first and the last network the table itself comes and goes; and if
+        // somebody has flushed the ruleset behind our back, the whole of it helps.
+        let sent =
+            change.is_empty() || (!state.held.is_empty() && state.batches.apply(&change).is_ok());
         if sent && !networks_change {
-            held.apply(batch);
+            state.held.apply(batch);
             return Ok(());
         }
-        let next = held.after(batch);
+        let next = state.held.after(batch);
         if !sent || next.is_empty() {
-            tool::nft(&script(&next)).await.map_err(Error::Firewall)?;
+            state.write(&next).await.map_err(Error::Firewall)?;
         }
-        if networks_change {
-            let passed = docker_user::let_pass(&next.bridges()).await;
-            if let Err(error) = passed {
-                // All or nothing: what was there before is put back.
-                tool::nft(&script(held)).await.map_err(Error::Firewall)?;
-                return Err(Error::Firewall(error));
-            }
+        if let Err(error) = state.let_pass(&next).await {
+            // All or nothing: what was there before is put back.
+            let before = state.held.clone();
+            state.write(&before).await.map_err(Error::Firewall)?;
+            return Err(Error::Firewall(error));
         }
-        *held = next;
+        state.held = next;
         Ok(())
     }
 
@@ -201,20 +216,78 @@ impl Firewall {
     pub async fn reset(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error> {
         let mut state = self.state.lock().await;
         let next = Held::of(entries);
-        tool::nft(&script(&next)).await.map_err(Error::Firewall)?;
-        docker_user::let_pass(&next.bridges()).await.map_err(Error::Firewall)?;
+        state.write(&next).await.map_err(Error::Firewall)?;
+        state.let_pass(&next).await.map_err(Error::Firewall)?;
         state.held = next;
+        Ok(())
+    }
+
+    /// Looks whether our table and our pass through Docker's chains still stand, and puts
+    /// back what does not. Says whether our table had to be made again.
+    pub async fn repair(&self) -> Result<bool, Error> {
+        let mut state = self.state.lock().await;
+        if state.held.is_empty() {
+            return Ok(false);
+        }
+        let held = state.held.clone();
+        let broken = state.batches.rules().map_err(Error::Firewall)? != state.rules;
+        if broken {
+            state.write(&held).await.map_err(Error::Firewall)?;
+        }
+        state.let_pass(&held).await.map_err(Error::Firewall)?;
+        Ok(broken)
+    }
+
+    /// Whether changes may happen that nobody announces, so that one has to look.
+    pub async fn is_silent(&self) -> bool {
+        pass::is_silent() && !self.state.lock().await.held.is_empty()
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// Writes our whole table in one transaction.
+    async fn write(&mut self, held: &Held) -> Result<(), Refusal> {
+        tool::nft(&script(held, &self.foreign)).await?;
+        self.rules = if held.is_empty() { 0 } else { self.batches.rules()? };
+        Ok(())
+    }
+
+    /// Sees to the pass through Docker's chains, and to Docker's bridges in our table.
+    async fn let_pass(&mut self, held: &Held) -> Result<(), Refusal> {
+        let foreign = pass::let_pass(&held.bridges()).await?;
+        if held.is_empty() {
+            self.foreign.clear();
+            return Ok(());
+        }
+        let elements = |bridges: &BTreeSet<LinkName>, others: &BTreeSet<LinkName>| {
+            bridges.difference(others).map(foreign_bridge).collect()
+        };
+        let change = Change {
+            delete: elements(&self.foreign, &foreign),
+            add: elements(&foreign, &self.foreign),
+        };
+        if !change.is_empty() {
+            self.batches.apply(&change)?;
+        }
+        self.foreign = foreign;
         Ok(())
     }
 }
 
+fn foreign_bridge(bridge: &LinkName) -> Element {
+    Element { set: "foreign", key: vec![Field::Name(bridge.clone())], data: Vec::new() }
+}
+
 /// The transaction that leaves exactly this in our table.
-fn script(held: &Held) -> String {
+fn script(held: &Held, foreign: &BTreeSet<LinkName>) -> String {
     if held.is_empty() {
         return NOTHING.to_owned();
     }
     let mut script = SKELETON.to_owned();
-    for element in held.elements() {
+    let foreign: Vec<Element> = foreign.iter().map(foreign_bridge).collect();
+    for element in held.elements().chain(&foreign) {
         // Writing to a String cannot fail.
         let _ =
             writeln!(script, "add element inet {TABLE} {} {{ {} }}", element.set, element.text());

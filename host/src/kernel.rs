@@ -56,6 +56,8 @@ pub struct FirewallBatch {
 pub enum Event {
     /// A link went away: it was deleted or moved to another namespace.
     LinkGone(LinkName),
+    /// The firewall, or what stands beside it, may have changed.
+    Firewall,
     /// Events were lost; compare everything.
     Overrun,
 }
@@ -77,6 +79,13 @@ pub trait Kernel: Send + Sync + 'static {
 
     /// Makes the firewall hold these entries and no others of ours, whatever is there now.
     async fn reset_firewall(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error>;
+
+    /// Looks whether the firewall still stands and puts back what does not; says whether
+    /// something was missing.
+    async fn repair_firewall(&self) -> Result<bool, Error>;
+
+    /// Whether the firewall may change without an event.
+    async fn is_firewall_silent(&self) -> bool;
 
     /// The ports from which the host may pick one by itself.
     async fn ephemeral_ports(&self) -> Result<Vec<u16>, Error>;

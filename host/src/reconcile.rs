@@ -10,6 +10,8 @@
 
 mod plan;
 
+use tokio::time::{Instant, MissedTickBehavior};
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use self::plan::Repair;
@@ -24,6 +26,10 @@ use crate::{
 
 /// How often everything is compared although nothing was announced.
 const FULL_SYNC: Duration = Duration::from_secs(300);
+/// How long changes of the firewall are gathered before it is looked at.
+const GATHER: Duration = Duration::from_millis(50);
+/// How often it is looked at where changes are not announced (iptables-legacy).
+const LOOK: Duration = Duration::from_millis(500);
 /// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -55,7 +61,8 @@ pub async fn start(dispatcher: &Dispatcher) -> Result<(), Error> {
     ledger.reap(&**kernel, None).await;
 
     let snapshot = kernel.snapshot().await?;
-    for name in plan::orphans(&ledger.read(), &snapshot) {
+    let orphans = plan::orphans(&ledger.read(), &snapshot);
+    for name in orphans {
         tracing::warn!(link = %name, "removing a link that an unfinished call left behind");
         remove_orphan(&**kernel, &name).await;
     }
@@ -97,21 +104,47 @@ async fn bind_ports(dispatcher: &Dispatcher) {
 
 /// Listens to the kernel and repairs, for as long as the daemon runs.
 pub async fn run(dispatcher: Arc<Dispatcher>) {
+    let kernel = Arc::clone(dispatcher.kernel());
     let mut full_sync = tokio::time::interval(FULL_SYNC);
     full_sync.tick().await;
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // When the firewall is to be looked at: one look for many changes.
+    let mut firewall_due: Option<Instant> = None;
     loop {
+        let due = firewall_due.unwrap_or_else(Instant::now);
         tokio::select! {
-            event = dispatcher.kernel().next_event() => match event {
-                Event::LinkGone(name) => link_gone(&dispatcher, &name).await,
+            event = kernel.next_event() => match event {
+                Event::LinkGone(name) => link_gone(&dispatcher, &name),
+                Event::Firewall => {
+                    firewall_due.get_or_insert(Instant::now() + GATHER);
+                }
                 Event::Overrun => repair_all(&dispatcher).await,
             },
+            () = tokio::time::sleep_until(due), if firewall_due.is_some() => {
+                firewall_due = None;
+                repair_firewall(&*kernel).await;
+            }
+            _ = look.tick() => {
+                if kernel.is_firewall_silent().await {
+                    repair_firewall(&*kernel).await;
+                }
+            }
             _ = full_sync.tick() => repair_all(&dispatcher).await,
         }
     }
 }
 
+async fn repair_firewall(kernel: &dyn Kernel) {
+    match kernel.repair_firewall().await {
+        Ok(true) => tracing::warn!("firewall repaired: somebody had flushed it"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(error = %chain(&error), "cannot repair the firewall"),
+    }
+}
+
 /// A link of ours is gone and we did not do it.
-async fn link_gone(dispatcher: &Arc<Dispatcher>, name: &LinkName) {
+fn link_gone(dispatcher: &Arc<Dispatcher>, name: &LinkName) {
     let network = {
         let state = dispatcher.ledger().read();
         let entry = state.objects.get(&ObjectKey::link(name)).filter(|entry| !entry.doomed);
@@ -124,8 +157,9 @@ async fn link_gone(dispatcher: &Arc<Dispatcher>, name: &LinkName) {
     }
 }
 
-async fn repair_all(dispatcher: &Arc<Dispatcher>) {
+async fn repair_all(dispatcher: &Dispatcher) {
     let (ledger, kernel) = (dispatcher.ledger(), dispatcher.kernel());
+    repair_firewall(&**kernel).await;
     ledger.reap(&**kernel, None).await;
     let networks: Vec<NetworkId> = ledger.read().networks.keys().cloned().collect();
     for network in networks {

@@ -38,6 +38,9 @@ pub enum Table {
 /// Rows to write (some) or delete (none), by table and key.
 pub type Batch = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
 
+/// Keys and values of a table.
+pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// How long a batch must last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lasting {
@@ -135,7 +138,7 @@ impl Store {
     }
 
     /// All rows of a table.
-    pub fn rows(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    pub fn rows(&self, table: Table) -> Result<Rows, Error> {
         self.try_rows(table).map_err(|error| Error::Read(Box::new(error)))
     }
 
@@ -147,7 +150,7 @@ impl Store {
         self.try_write(batch, lasting).map_err(|error| Error::Write(Box::new(error)))
     }
 
-    fn try_rows(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
+    fn try_rows(&self, table: Table) -> Result<Rows, redb::Error> {
         let transaction = self.database.begin_read()?;
         let table = match transaction.open_table(table.definition()) {
             Ok(table) => table,

@@ -17,7 +17,7 @@
 //! impl NetworkDriver for Wire {
 //!     fn create_network(_network: &Network) -> Result<(), Error> {
 //!         let options = links::BridgeOptions { name: None, mtu: None, mac: None };
-//!         links::create_bridge("bridge", options)?;
+//!         links::create_bridge("bridge", &options)?;
 //!         Ok(())
 //!     }
 //! }

@@ -5,12 +5,14 @@
 
 use std::{collections::BTreeMap, io};
 
-use netlink_packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, NetlinkPayload};
+use netlink_packet_core::{
+    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload,
+};
 use netlink_packet_netfilter::{
     NetfilterProtoFamily,
     nftables::{
-        DataAttribute, ListAttribute, NfTablesMessage, SetElementAttribute, SetElementList,
-        SetElementMessage,
+        DataAttribute, ListAttribute, NfTablesMessage, RuleAttribute, RuleMessage,
+        SetElementAttribute, SetElementList, SetElementMessage,
     },
     none::ControlMessage,
 };
@@ -67,6 +69,29 @@ impl Batches {
         control(ControlMessage::BatchEnd, &mut buffer);
         self.socket.send(&buffer)?;
         self.answers()
+    }
+
+    /// How many rules our table has; none if it is not there.
+    pub(super) fn rules(&mut self) -> Result<usize, Refusal> {
+        let table = RuleMessage { attributes: vec![RuleAttribute::Table(TABLE.to_owned())] };
+        let mut buffer = Vec::new();
+        request(NfTablesMessage::GetRule(table), NLM_F_REQUEST | NLM_F_DUMP, &mut buffer);
+        let mut socket = Netfilter::open()?;
+        socket.send(&buffer)?;
+        let mut rules = 0;
+        loop {
+            for answer in socket.read()? {
+                match answer {
+                    NetlinkPayload::Done(_) => return Ok(rules),
+                    NetlinkPayload::Error(error) => {
+                        let refusal = Refusal::from(error);
+                        return if refusal.is_gone() { Ok(0) } else { Err(refusal) };
+                    }
+                    NetlinkPayload::InnerMessage(_) => rules += 1,
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// Reads all answers; the first refusal is the one that matters.

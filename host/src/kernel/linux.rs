@@ -105,6 +105,14 @@ impl Kernel for Linux {
         self.firewall.reset(entries).await
     }
 
+    async fn repair_firewall(&self) -> Result<bool, Error> {
+        self.firewall.repair().await
+    }
+
+    async fn is_firewall_silent(&self) -> bool {
+        self.firewall.is_silent().await
+    }
+
     async fn ephemeral_ports(&self) -> Result<Vec<u16>, Error> {
         ports::ephemeral()
     }

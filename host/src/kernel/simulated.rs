@@ -132,6 +132,15 @@ impl Kernel for Simulated {
         Ok(())
     }
 
+    async fn repair_firewall(&self) -> Result<bool, Error> {
+        // Nobody but the host touches it.
+        Ok(false)
+    }
+
+    async fn is_firewall_silent(&self) -> bool {
+        false
+    }
+
     async fn ephemeral_ports(&self) -> Result<Vec<u16>, Error> {
         Ok((32768..=32867).collect())
     }

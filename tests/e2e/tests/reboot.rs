@@ -16,13 +16,13 @@ fn a_daemon_that_finds_nothing_makes_its_networks_again() {
     // The kernel takes its time to see that a bridge has lost its last port.
     let idle = |site: &Site| !site.host.sh("ip -o link show type bridge").contains(" state UP ");
     wait_for("the bridges to be idle", PATIENCE, || idle(&site));
-    let standing = configured(&site);
+    let standing = site.host.netns_state();
     site.daemon.kill();
     delete_links(&site);
     site.host.sh("nft delete table inet wasmnet");
 
     site.daemon.start_again();
-    assert_same_state(&standing, &configured(&site));
+    assert_same_state(&standing, &site.host.netns_state());
     site.docker("start one two");
     assert_works(&site);
     remove_all(&site);
@@ -47,14 +47,18 @@ fn a_daemon_that_finds_nothing_forgets_containers_without_a_link() {
 fn after_a_reboot_everything_stands_before_the_engine_starts() {
     let mut site = started();
     let bridges = bridges_of(&site);
-    let firewall = site.host.sh("nft list table inet wasmnet");
+    let firewall = site.host.sh("nft -t list table inet wasmnet");
     let passes = site.host.sh("iptables -S DOCKER-USER");
     reboot(&mut site, "11111111-2222-3333-4444-555555555555");
 
     site.daemon.start_again();
     site.wait_ledger(2, 0);
     assert_eq!(bridges_of(&site), bridges, "the bridges");
-    assert_eq!(site.host.sh("nft list table inet wasmnet"), firewall, "the firewall");
+    assert_eq!(site.host.sh("nft -t list table inet wasmnet"), firewall, "the firewall");
+    let subnets = site.host.sh("nft list set inet wasmnet masquerade4");
+    for subnet in ["10.81.1.0/24", "10.81.2.0/24"] {
+        assert!(subnets.contains(subnet), "no {subnet} in {subnets}");
+    }
 
     // Docker's firewall comes only now, and it drops what it does not know.
     site.engine.start();
@@ -63,6 +67,9 @@ fn after_a_reboot_everything_stands_before_the_engine_starts() {
     wait_for("our links to pass Docker's firewall", PATIENCE, || {
         let is = site.host.sh("iptables -S DOCKER-USER");
         if is == passes { Ok(()) } else { Err(format!("{is}\nand not\n{passes}")) }
+    });
+    wait_for("Docker's bridge to be known as one", PATIENCE, || {
+        site.host.sh("nft list set inet wasmnet foreign").contains("docker0")
     });
     site.docker("start one two");
     assert_works(&site);
@@ -115,13 +122,6 @@ fn remove_all(site: &Site) {
     site.docker("network rm net1 net2");
     site.assert_nothing_left();
     assert_eq!(site.host.sh(LINKS), "", "links left behind");
-}
-
-/// The host's network state, without what a bridge has learnt from ports it once had.
-fn configured(site: &Site) -> String {
-    let state = site.host.netns_state();
-    let lines: Vec<&str> = state.lines().filter(|line| !line.contains(" tso_max_size ")).collect();
-    lines.join("\n")
 }
 
 /// Deletes all links of the daemon.

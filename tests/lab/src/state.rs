@@ -37,6 +37,8 @@ const VOLATILE: &[&str] = &[
     "link_netnsid",
     "preferred_life_time",
     "tentative",
+    // A bridge keeps the value of a port it once had.
+    "tso_max_size",
     "valid_life_time",
 ];
 
@@ -171,7 +173,19 @@ fn nft(text: &str) -> Vec<String> {
             lines.push((blocks.join(" "), line));
         }
     }
-    sorted("nft", lines)
+    // The elements of a set have no order, but for the one they were added in.
+    let (sets, others): (Vec<_>, Vec<_>) = lines
+        .into_iter()
+        .partition(|(block, _)| block.contains(" set ") || block.contains(" map "));
+    let mut sets: Vec<(String, &str)> = sets
+        .into_iter()
+        .map(|(block, line)| {
+            let line = line.strip_prefix("elements = {").unwrap_or(line);
+            (block, line.trim_end_matches(['}', ',', ' ']).trim_start())
+        })
+        .collect();
+    sets.sort();
+    [sorted("nft", sets), sorted("nft", others)].concat()
 }
 
 /// Like [`nft`], with tables and chains as blocks.

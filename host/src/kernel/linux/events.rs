@@ -10,12 +10,18 @@ use rtnetlink::{
 use tokio::sync::Mutex;
 
 use super::links::name_of;
-use crate::kernel::{Error, Event};
+use crate::{
+    firewall::Watch,
+    kernel::{Error, Event},
+};
 
 type Messages = UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>;
 
-/// A subscription to the kernel's announcements about links.
-pub(super) struct Events(Mutex<Messages>);
+/// A subscription to the kernel's announcements about links and the firewall.
+pub(super) struct Events {
+    links: Mutex<Messages>,
+    firewall: Mutex<Watch>,
+}
 
 // === impl Events ===
 
@@ -25,12 +31,21 @@ impl Events {
         let (connection, _, messages) =
             new_multicast_connection(&[MulticastGroup::Link]).map_err(Error::Open)?;
         tokio::spawn(connection);
-        Ok(Self(Mutex::new(messages)))
+        let firewall = Mutex::new(Watch::open().map_err(Error::Open)?);
+        Ok(Self { links: Mutex::new(messages), firewall })
     }
 
     /// The next announcement that matters.
     pub(super) async fn next(&self) -> Event {
-        let mut messages = self.0.lock().await;
+        let mut firewall = self.firewall.lock().await;
+        tokio::select! {
+            event = self.next_link() => event,
+            () = firewall.next() => Event::Firewall,
+        }
+    }
+
+    async fn next_link(&self) -> Event {
+        let mut messages = self.links.lock().await;
         loop {
             let Some((message, _)) = messages.next().await else {
                 // The socket is closed: the runtime is shutting down.

@@ -135,12 +135,14 @@ impl Daemon {
                 docker::server::serve(Arc::clone(&dispatcher), name.clone(), request)
             }));
         }
-        let state = Arc::new(admin::State::new(dispatcher, runtime));
+        let state = Arc::new(admin::State::new(Arc::clone(&dispatcher), runtime));
         servers.spawn(
             admin.serve(stop, move |request| admin::server::serve(Arc::clone(&state), request)),
         );
         while servers.join_next().await.is_some() {}
         repairs.abort();
+        // What was deleted is gone before the daemon is.
+        dispatcher.ledger().reap(&**dispatcher.kernel(), None).await;
     }
 }
 

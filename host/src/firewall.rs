@@ -169,6 +169,8 @@ struct State {
     held: Held,
     /// Docker's bridges.
     foreign: BTreeSet<LinkName>,
+    /// The rules that stand in Docker's chains, as far as we know.
+    passing: BTreeSet<String>,
     /// How many rules our table had when it was made.
     rules: usize,
     batches: Batches,
@@ -180,8 +182,9 @@ impl Firewall {
     /// Opens the sockets, in the calling thread's network namespace.
     pub fn open() -> io::Result<Self> {
         let batches = Batches::open()?;
-        let (held, foreign) = (Held::default(), BTreeSet::new());
-        Ok(Self { state: Mutex::new(State { held, foreign, rules: 0, batches }) })
+        let held = Held::default();
+        let (foreign, passing) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Self { state: Mutex::new(State { held, foreign, passing, rules: 0, batches }) })
     }
 
     /// Applies a batch: all of it, or nothing.
@@ -202,7 +205,10 @@ impl Firewall {
         if !sent || next.is_empty() {
             state.write(&next).await.map_err(Error::Firewall)?;
         }
-        if let Err(error) = state.let_pass(&next).await {
+        // A network more changes nothing there, as a rule; what others change is heard of.
+        let passes = pass::rules(&next.bridges()) == state.passing;
+        let passed = if passes { Ok(()) } else { state.let_pass(&next).await };
+        if let Err(error) = passed {
             // All or nothing: what was there before is put back.
             let before = state.held.clone();
             state.write(&before).await.map_err(Error::Firewall)?;
@@ -256,7 +262,9 @@ impl State {
 
     /// Sees to the pass through Docker's chains, and to Docker's bridges in our table.
     async fn let_pass(&mut self, held: &Held) -> Result<(), Refusal> {
-        let foreign = pass::let_pass(&held.bridges()).await?;
+        let bridges = held.bridges();
+        let foreign = pass::let_pass(&bridges).await?;
+        self.passing = pass::rules(&bridges);
         if held.is_empty() {
             self.foreign.clear();
             return Ok(());

@@ -45,6 +45,9 @@ pub struct Ledger {
     state: RwLock<State>,
     /// Rung whenever a doomed object has been forgotten.
     reaped: Notify,
+    /// Held by whoever deletes doomed objects: one at a time, or the slower would delete
+    /// what was made anew under the same name behind the faster.
+    reaping: tokio::sync::Mutex<()>,
 }
 
 /// Everything the ledger knows.
@@ -110,7 +113,12 @@ impl Ledger {
     /// Reads everything in a store.
     pub fn open(store: Store) -> Result<Self, Error> {
         let state = load::load(&store)?;
-        Ok(Self { store: Arc::new(store), state: RwLock::new(state), reaped: Notify::new() })
+        Ok(Self {
+            store: Arc::new(store),
+            state: RwLock::new(state),
+            reaped: Notify::new(),
+            reaping: tokio::sync::Mutex::default(),
+        })
     }
 
     /// What the ledger holds now. Do not keep the guard across an await.
@@ -132,6 +140,7 @@ impl Ledger {
     /// Deletes doomed objects from the kernel and forgets them; all of them, or
     /// those of one network. What the kernel refuses stays doomed for the next time.
     pub async fn reap(&self, kernel: &dyn Kernel, network: Option<&NetworkId>) {
+        let _alone = self.reaping.lock().await;
         let mut doomed = self.read().objects.doomed();
         doomed.retain(|(_, entry)| network.is_none_or(|network| entry.scope.network == *network));
         if doomed.is_empty() {

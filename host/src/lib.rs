@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod mac;
 pub mod model;
 pub mod netfilter;
+pub mod private_dir;
 pub mod reconcile;
 pub mod runtime;
 pub mod sockets;

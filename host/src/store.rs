@@ -5,14 +5,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    io,
     path::{Path, PathBuf},
 };
 
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, backends::FileBackend,
 };
+
+use crate::private_dir::{self, PrivateDir};
 
 /// The file in the state directory.
 const FILE: &str = "state.redb";
@@ -59,10 +60,13 @@ pub struct Store {
 /// Why the store does not work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The directory cannot be made or used.
-    #[error("cannot use state directory {}", .path.display())]
-    Directory {
-        /// The directory.
+    /// The directory cannot be used.
+    #[error("cannot use the state directory")]
+    Directory(#[from] private_dir::Error),
+    /// Its file cannot be made or opened.
+    #[error("cannot open {}", .path.display())]
+    File {
+        /// The file.
         path: PathBuf,
         /// Why.
         #[source]
@@ -114,18 +118,10 @@ impl Table {
 impl Store {
     /// Opens the store in a directory, which is made if it is missing.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        let unusable = |source| Error::Directory { path: directory.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
-        let path = directory.join(FILE);
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(unusable)?;
+        let dir = PrivateDir::open(directory)?;
+        let path = dir.path_of(FILE);
+        let file =
+            dir.open_file(FILE).map_err(|source| Error::File { path: path.clone(), source })?;
         let failed = |error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => Error::InUse(directory.to_owned()),
             error => Error::Open { path: path.clone(), source: Box::new(error.into()) },

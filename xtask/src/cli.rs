@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::steps::{Failed, Steps};
-use crate::{cargo, command, demo, install, rust, terminal};
+use crate::{bench, cargo, command, demo, install, rust, terminal};
 
 /// The project's chores
 ///
@@ -29,6 +29,13 @@ enum Task {
     /// component. Then everything is removed. This machine's own network, firewall and
     /// Docker are not touched. Needs root.
     Demo,
+    /// Measure the bridge driver beside Docker's own
+    ///
+    /// On a throw-away host, as the demo does: the time of Docker's operations with the
+    /// drivers `bridge` and `wasm-bridge`, of the plugin socket's calls, and of other
+    /// network programs that Debian has. Writes docs/bench.md and docs/bench.svg. The
+    /// daemon is built, unless WASMNET_LAB_DAEMON names one. Needs root.
+    Bench(bench::Options),
     /// Run the tests
     ///
     /// All packages' tests, also after one has failed. Those that make test hosts need
@@ -59,6 +66,9 @@ enum Error {
     /// The demo could not begin.
     #[error(transparent)]
     Demo(#[from] demo::Error),
+    /// The bench could not measure.
+    #[error(transparent)]
+    Bench(#[from] bench::Error),
 }
 
 /// Does what the command line says.
@@ -77,6 +87,7 @@ fn run(task: &Task) -> Result<u8, Error> {
     let mut steps = Steps::new();
     match task {
         Task::Demo => Ok(demo::run(&mut steps)?),
+        Task::Bench(options) => Ok(bench::run(&mut steps, options)?),
         Task::Test { filters } => test(&mut steps, filters),
         Task::Check => check(&mut steps),
         Task::Ci => {

@@ -3,13 +3,11 @@
 //! It is the story that the README tells, on a host that is thrown away afterwards, so
 //! that a reader can see it without giving us the machine's own network.
 
-mod stage;
-
 use rustix::process::geteuid;
 
-use self::stage::Stage;
 use crate::cli::chain;
 use crate::command::tail;
+use crate::stage::Stage;
 use crate::steps::{Failed, Steps};
 use crate::{cargo, install, rust, terminal};
 
@@ -39,7 +37,7 @@ pub fn run(steps: &mut Steps) -> Result<u8, Error> {
 
     steps.heading("On a throw-away host");
     let make = "unshare --net --mount --uts --pid";
-    let mut stage = steps.step("make the host", make, |_| Stage::new(daemon))?;
+    let mut stage = steps.step("make the host", make, |_| Stage::new("demo", daemon))?;
     let code = match play(steps, &mut stage) {
         Ok(()) => 0,
         Err(_) if stage.is_interrupted() => {

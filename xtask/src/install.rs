@@ -41,6 +41,12 @@ pub const LAB: &[Need] = &[
 /// What tests use besides.
 pub const TESTS: &[Need] = &[need("conntrack", &["conntrack"])];
 
+/// What the bench compares with. CNI's programs are not where programs are.
+pub const CNI: &[Need] = &[need("/usr/lib/cni/portmap", &["containernetworking-plugins"])];
+
+/// What podman makes its networks with.
+pub const NETAVARK: &[Need] = &[need("/usr/lib/podman/netavark", &["netavark"])];
+
 /// It becomes a container's image, alone, so it has to be static.
 const BUSYBOX: &str = "busybox";
 

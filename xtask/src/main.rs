@@ -3,6 +3,7 @@
 //! One program instead of a folder of scripts: it needs nothing but Rust, installs what
 //! else a task needs, and its help is the list of what there is.
 
+mod bench;
 mod cargo;
 mod cli;
 mod command;
@@ -10,6 +11,7 @@ mod demo;
 mod install;
 mod programs;
 mod rust;
+mod stage;
 mod steps;
 mod terminal;
 

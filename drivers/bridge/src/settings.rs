@@ -35,7 +35,9 @@ const GATEWAY_IPV6: &str = "DefaultGatewayIPv6";
 const MTU_RANGE: std::ops::RangeInclusive<u32> = 68..=65535;
 /// IPv6 works on links of at least 1280 bytes (RFC 8200).
 const MTU_MIN_IPV6: u32 = 1280;
-/// The kernel's names have 15 bytes; a few are left for the number.
+/// The kernel's link names have 15 bytes.
+const LINK_NAME_MAX: usize = 15;
+/// A few of them are left for the number.
 const IFACE_PREFIX_MAX: usize = 12;
 
 /// A network's options, checked.
@@ -165,14 +167,17 @@ fn auxiliary(pools: &[Pool], name: &str) -> Option<IpNetwork> {
 }
 
 fn trusted(options: &Options<'_>) -> Result<Vec<String>, Error> {
-    let Some(links) = options.get(TRUSTED) else { return Ok(Vec::new()) };
-    let links: Vec<String> = links.split(':').map(str::to_owned).collect();
-    if links.iter().any(String::is_empty) {
+    let Some(text) = options.get(TRUSTED) else { return Ok(Vec::new()) };
+    let is_name = |name: &str| {
+        (1..=LINK_NAME_MAX).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    if !text.split(':').all(is_name) {
         return Err(Error::invalid(format!(
-            "option {TRUSTED}: must be names of links with colons between them, as in eth1:wg0"
+            "option {TRUSTED}: \"{text}\" must be names of links with colons between them, as in eth1:wg0"
         )));
     }
-    Ok(links)
+    Ok(text.split(':').map(str::to_owned).collect())
 }
 
 fn mtu(network: &Network, options: &Options<'_>) -> Result<Option<u32>, Error> {

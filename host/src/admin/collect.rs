@@ -2,7 +2,7 @@
 
 use super::{
     State,
-    view::{DriverView, EndpointView, NetworkView, ObjectView, Status},
+    view::{DriverView, EndpointView, NetworkView, ObjectView, PortView, Status},
 };
 use crate::{
     dispatch::Slot,
@@ -79,6 +79,26 @@ pub(super) fn endpoints(state: &State) -> Vec<EndpointView> {
     ledger.networks.iter().flat_map(of).collect()
 }
 
+/// All published ports.
+pub(super) fn ports(state: &State) -> Vec<PortView> {
+    let ledger = state.dispatcher.ledger().read();
+    let standing = ledger.objects.standing();
+    standing.into_iter().filter_map(|(_, entry)| port(entry)).collect()
+}
+
+fn port(entry: &ledger::Entry) -> Option<PortView> {
+    let (Object::Port(port), Some(endpoint)) = (&entry.object, &entry.scope.endpoint) else {
+        return None;
+    };
+    Some(PortView {
+        network: entry.scope.network.clone(),
+        endpoint: endpoint.clone(),
+        protocol: port.protocol,
+        host: port.host,
+        container: port.container,
+    })
+}
+
 fn network(ledger: &ledger::State, id: &NetworkId, record: &NetworkRecord) -> NetworkView {
     let pools = || record.network.ipv4.iter().chain(&record.network.ipv6);
     let mut objects: Vec<_> = ledger.objects.of_network(id).collect();
@@ -116,7 +136,12 @@ fn endpoints_of(
         link: link_of(ledger, network, id),
         sandbox: record.joined.as_ref().map(|joined| joined.sandbox.clone()),
         join: record.joined.as_ref().map(|joined| joined.info.clone()),
-        ports: record.programmed.clone().unwrap_or_default(),
+        ports: ledger
+            .objects
+            .of_network(network)
+            .filter(|(_, entry)| !entry.doomed && entry.scope.endpoint.as_ref() == Some(id))
+            .filter_map(|(_, entry)| port(entry))
+            .collect(),
         created: record.created,
     };
     ledger.endpoints_of(network).map(view).collect()

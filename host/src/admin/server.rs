@@ -23,6 +23,7 @@ pub async fn serve(
         (&Method::GET, "/v1/status") => ok(&collect::status(&state)),
         (&Method::GET, "/v1/drivers") => ok(&collect::drivers(&state)),
         (&Method::GET, "/v1/networks") => ok(&collect::networks(&state)),
+        (&Method::GET, "/v1/ports") => ok(&collect::ports(&state)),
         (&Method::GET, "/v1/endpoints") => ok(&collect::endpoints(&state)),
         _ => {
             let text = format!("the daemon does not know {}", path.escape_default());

@@ -1,6 +1,9 @@
 //! What the daemon shows of itself.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -8,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{DriverName, EndpointId, NetworkId},
     mac::Mac,
-    model::{JoinInfo, PortBinding},
+    model::{JoinInfo, Protocol},
 };
 
 /// The daemon as a whole.
@@ -110,8 +113,23 @@ pub struct EndpointView {
     pub sandbox: Option<String>,
     /// What the engine was told at Join.
     pub join: Option<JoinInfo>,
-    /// The ports it publishes.
-    pub ports: Vec<PortBinding>,
+    /// The ports it publishes, with the host's ports that were chosen.
+    pub ports: Vec<PortView>,
     /// Seconds since 1970 when it was made.
     pub created: u64,
+}
+
+/// A published port, on one address of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortView {
+    /// The network.
+    pub network: NetworkId,
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// Where the host listens; none if the container is reached by its own address.
+    pub host: Option<SocketAddr>,
+    /// The container's address and port.
+    pub container: SocketAddr,
 }

@@ -44,6 +44,9 @@ pub enum Command {
     /// Show endpoints
     #[command(subcommand)]
     Endpoint(Endpoint),
+    /// Show published ports
+    #[command(subcommand)]
+    Port(Port),
     /// Show drivers
     #[command(subcommand)]
     Driver(Driver),
@@ -85,6 +88,13 @@ pub enum Endpoint {
         #[arg(long, value_name = "NETWORK")]
         network: Option<String>,
     },
+}
+
+/// About published ports.
+#[derive(Debug, Subcommand)]
+pub enum Port {
+    /// List published ports, which Docker does not show for other drivers' networks
+    Ls,
 }
 
 /// About drivers.

@@ -34,6 +34,7 @@ pub(super) fn run(serve: Serve, global: &Global) -> Result<(), Error> {
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
+    raise_open_files();
     let options = daemon::Options {
         config: serve.config,
         plugin_dir: serve.plugin_dir,
@@ -58,4 +59,15 @@ pub(super) fn run(serve: Serve, global: &Global) -> Result<(), Error> {
         let _ = serving.await;
         Ok(())
     })
+}
+
+/// A published port takes up to two file descriptors, and the usual limit is 1024: takes
+/// what the hard limit allows.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot raise the number of open files");
+    }
 }

@@ -3,13 +3,13 @@
 use std::{io, path::PathBuf};
 
 use super::{
-    args::{Command, Driver, Endpoint, Global, Network},
+    args::{Command, Driver, Endpoint, Global, Network, Port},
     output::{self, duration, short},
 };
 use crate::admin::{
     self,
     client::{self, get},
-    view::{DriverView, EndpointView, NetworkView, Status},
+    view::{DriverView, EndpointView, NetworkView, PortView, Status},
 };
 
 /// Why nothing could be shown.
@@ -70,6 +70,10 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
                 endpoints.retain(|endpoint| endpoint.network == network.id);
             }
             if json { Ok(output::json(&endpoints)?) } else { print_endpoints(&endpoints) }
+        }
+        Command::Port(Port::Ls) => {
+            let ports: Vec<PortView> = get(&socket, "/v1/ports").await?;
+            if json { Ok(output::json(&ports)?) } else { print_ports(&ports) }
         }
         Command::Driver(Driver::Ls) => {
             let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
@@ -153,6 +157,19 @@ fn print_endpoints(endpoints: &[EndpointView]) -> Result<(), Error> {
     };
     let head = ["ENDPOINT", "NETWORK", "DRIVER", "ADDRESSES", "MAC", "LINK", "STATE"];
     Ok(output::table(&head, endpoints.iter().map(row))?)
+}
+
+fn print_ports(ports: &[PortView]) -> Result<(), Error> {
+    let row = |port: &PortView| {
+        vec![
+            short(port.network.as_str()),
+            short(port.endpoint.as_str()),
+            port.host.map_or("routed".to_owned(), |host| host.to_string()),
+            format!("{}/{}", port.container, port.protocol),
+        ]
+    };
+    let head = ["NETWORK", "ENDPOINT", "HOST", "CONTAINER"];
+    Ok(output::table(&head, ports.iter().map(row))?)
 }
 
 fn list<T: ToString>(items: &[T]) -> String {

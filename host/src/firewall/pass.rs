@@ -76,7 +76,7 @@ fn has_filter_table(file: &str) -> bool {
 }
 
 /// The rules' matches: one each way, for picked names together.
-fn rules(bridges: &BTreeSet<LinkName>) -> BTreeSet<String> {
+pub(super) fn rules(bridges: &BTreeSet<LinkName>) -> BTreeSet<String> {
     let pattern =
         |link: &LinkName| if link.is_picked() { PICKED.to_owned() } else { link.to_string() };
     bridges

@@ -23,6 +23,8 @@ use crate::firewall::Firewall;
 /// The Linux kernel.
 pub struct Linux {
     netlink: rtnetlink::Handle,
+    /// Held while a dump is read: the kernel refuses a second one on the same socket.
+    dumps: tokio::sync::Mutex<()>,
     firewall: Firewall,
     ports: ports::Ports,
     events: events::Events,
@@ -42,6 +44,7 @@ impl Linux {
         tokio::spawn(connection);
         Ok(Self {
             netlink,
+            dumps: tokio::sync::Mutex::default(),
             ports: ports::Ports::open()?,
             firewall: Firewall::open().map_err(Error::Open)?,
             events: events::Events::open()?,
@@ -118,6 +121,7 @@ impl Kernel for Linux {
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Error> {
+        let _alone = self.dumps.lock().await;
         let (links, names) = links::dump(&self.netlink).await?;
         let addresses = routing::dump_addresses(&self.netlink, &names).await?;
         Ok(Snapshot { links, addresses })

@@ -190,6 +190,16 @@ impl Transaction {
             inner.firewall = batch;
         }
         let changes = inner.changes.clone();
+        // Addresses that go with a link go at once: their routes must not be in the way of
+        // the next network on the subnet.
+        let addresses: Vec<Object> = {
+            let state = shared.ledger.read();
+            let gone = changes.objects.iter().filter(|(_, row)| row.is_none());
+            gone.filter_map(|(key, _)| state.objects.get(key))
+                .map(|entry| entry.object.clone())
+                .filter(|object| matches!(object, Object::Address(_)))
+                .collect()
+        };
         let dooms = changes.objects.values().flatten().any(|entry| entry.doomed);
         if let Err(error) = shared.ledger.commit(changes, Lasting::Durable).await {
             let FirewallBatch { add, remove } = std::mem::take(&mut inner.firewall);
@@ -203,8 +213,15 @@ impl Transaction {
         inner.closed = true;
         drop(inner);
         if dooms {
-            let network = shared.scope.as_ref().map(|scope| &scope.network);
-            shared.ledger.reap(&*shared.kernel, network).await;
+            // The kernel takes its time to delete a link (an RCU grace period, some 20 to
+            // 50 ms). The ledger knows what is to be done, so nobody has to wait for it.
+            let (ledger, kernel) = (Arc::clone(&shared.ledger), Arc::clone(&shared.kernel));
+            for address in addresses {
+                if let Err(error) = kernel.delete(&address).await {
+                    tracing::debug!(error = %crate::error::chain(&error), "it goes with its link");
+                }
+            }
+            shared.threads.spawn(async move { ledger.reap(&*kernel, None).await });
         }
         Ok(())
     }
@@ -283,6 +300,11 @@ impl Shared {
         inner.count(&self.limits)?;
         let undo = self.kernel.create(&object).await.map_err(TxError::Kernel)?;
         inner.done.push(undo);
+        if let Some(rule) = object.firewall_entry()
+            && !inner.firewall.remove.remove(&rule)
+        {
+            inner.firewall.add.insert(rule);
+        }
         let entry =
             Entry { sequence: self.ledger.next_sequence(), scope, label, object, doomed: false };
         inner.changes.objects.insert(key, Some(entry));

@@ -85,7 +85,7 @@ impl Driver {
             check_kind(bytes)?;
             let digest = hex(&Sha256::digest(bytes));
             let component = compile_for.cache.component(&compile_for.engine, &digest, bytes)?;
-            Ok((component, digest, manifest(bytes)))
+            Ok::<_, LoadError>((component, digest, manifest(bytes)))
         });
         let (component, digest, manifest) = compiled
             .await

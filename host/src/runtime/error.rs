@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use crate::{id::DriverName, ledger::TxError};
+use crate::{id::DriverName, ledger::TxError, private_dir};
 
 /// Why a component cannot serve as a driver. The cause of a variant is for the
 /// log; its own sentence is for the operator.
@@ -41,15 +41,9 @@ pub enum LoadError {
     /// It did not say what it can.
     #[error("the driver does not answer \"{0}\"")]
     Capabilities(&'static str, #[source] Box<CallError>),
-    /// The cache folder cannot be used.
-    #[error("cannot use cache folder {}", .path.display())]
-    Cache {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// The folder for compiled code cannot be used.
+    #[error("cannot use the folder for compiled code")]
+    Cache(#[from] private_dir::Error),
 }
 
 /// Why a call did not work. What it did has been undone, or is about to be.

@@ -37,16 +37,24 @@ impl Bench {
     /// Starts again on the same state and kernel, as after a crash.
     pub async fn restart(self) -> Self {
         let Self { kernel, dispatcher, runtime, state } = self;
-        // The store's file is locked until its last user is gone.
-        let ledger = Arc::downgrade(dispatcher.ledger());
         drop(dispatcher);
-        assert!(ledger.upgrade().is_none(), "somebody still holds the ledger");
+        // The store's file is locked until its last user is gone, and what is deleted in
+        // the background goes on for a moment.
+        while matches!(Store::open(state.path()), Err(wasmnet::store::Error::InUse(_))) {
+            tokio::task::yield_now().await;
+        }
         let dispatcher = dispatcher_on(&runtime, &kernel, state.path()).await;
         Self { kernel, dispatcher, runtime, state }
     }
 
-    /// The namespace as it is.
+    /// Waits until what was deleted is gone.
+    pub async fn settle(&self) {
+        self.dispatcher.ledger().reap(&*self.kernel, None).await;
+    }
+
+    /// The namespace as it is, when what was deleted is gone.
     pub async fn snapshot(&self) -> Snapshot {
+        self.settle().await;
         self.kernel.snapshot().await.unwrap()
     }
 

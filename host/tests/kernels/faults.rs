@@ -124,12 +124,13 @@ proptest! {
                 take(&bench, &step, &mut model).await;
                 kernel.fail_never();
                 // What the kernel would not delete is deleted when it will.
-                bench.dispatcher.ledger().reap(&*kernel, None).await;
+                bench.settle().await;
                 assert_kernel_is(&kernel, &model);
             }
             for n in 1..4 {
                 bench.dispatcher.delete_network(&bridge(), &network_id(n)).await.unwrap();
             }
+            bench.settle().await;
             assert_kernel_is(&kernel, &Model::new());
             bench.assert_ledger_empty();
         });

@@ -97,6 +97,19 @@ fn an_endpoint_whose_link_died_is_forgotten_at_once() {
 }
 
 #[test]
+fn many_can_look_at_the_kernel_at_once() {
+    linux(|kernel| async move {
+        let looks = (0..20).map(|_| {
+            let kernel = Arc::clone(&kernel);
+            tokio::spawn(async move { kernel.snapshot().await })
+        });
+        for look in looks.collect::<Vec<_>>() {
+            look.await.unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_bridge_that_somebody_deletes_is_back() {
     linux(|kernel| async move {
         let bench = Bench::start(Arc::clone(&kernel) as Arc<_>).await;

@@ -5,11 +5,13 @@
 mod daemon;
 mod plugin;
 mod site;
+mod tries;
 
 pub use self::{
     daemon::{Daemon, binary, json},
     plugin::{Bench, Plugin, Reply, calls, driver_config},
     site::Site,
+    tries::Tries,
 };
 
 /// The component that misbehaves when a network's options say so.

@@ -8,8 +8,12 @@ mod cli;
 mod failing_drivers;
 /// Containers come, go and change networks, compared with the built-in driver.
 mod lifecycle;
+/// Gateway modes, and the other ways to change who reaches whom.
+mod modes;
 /// What the user asks for: addresses, MTU, names, firewall; and what is refused.
 mod options;
+/// Published ports: who reaches them, who else gets them, when they are free again.
+mod ports;
 /// The plugin protocol with an engine that is not at its best.
 mod protocol;
 /// Who reaches whom: neighbours, names, the way out, and what stays closed.

@@ -48,7 +48,7 @@ fn after_a_reboot_everything_stands_before_the_engine_starts() {
     let mut site = started();
     let bridges = bridges_of(&site);
     let firewall = site.host.sh("nft -t list table inet wasmnet");
-    let passes = site.host.sh("iptables -S DOCKER-USER");
+    let passes = site.host.sh("iptables -S DOCKER-USER | sort");
     reboot(&mut site, "11111111-2222-3333-4444-555555555555");
 
     site.daemon.start_again();
@@ -65,7 +65,7 @@ fn after_a_reboot_everything_stands_before_the_engine_starts() {
     let policy = site.host.sh("iptables -S FORWARD | head -1");
     assert_eq!(policy, "-P FORWARD DROP", "the engine should drop as on a real host");
     wait_for("our links to pass Docker's firewall", PATIENCE, || {
-        let is = site.host.sh("iptables -S DOCKER-USER");
+        let is = site.host.sh("iptables -S DOCKER-USER | sort");
         if is == passes { Ok(()) } else { Err(format!("{is}\nand not\n{passes}")) }
     });
     wait_for("Docker's bridge to be known as one", PATIENCE, || {

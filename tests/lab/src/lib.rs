@@ -29,6 +29,7 @@ mod janitor;
 mod lab;
 mod namespace;
 mod needs;
+mod place;
 mod process;
 mod state;
 mod switch;
@@ -39,6 +40,7 @@ pub use engine::{Engine, EngineOptions};
 pub use exec::{Exec, Output};
 pub use host::Host;
 pub use lab::Lab;
+pub use place::{Flow, Place, Seen, Server, TRANSPORTS, Transport};
 pub use process::Process;
 /// The signals that [`Process::signal`] sends.
 pub use rustix::process::Signal;

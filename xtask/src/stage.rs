@@ -1,4 +1,4 @@
-//! The host that the demo runs on.
+//! The throw-away host that demo and bench run on.
 //!
 //! The lab is made for tests and panics when something fails. Here such a panic ends a
 //! step, no more: the reader gets its text, and the host is still removed.
@@ -66,8 +66,8 @@ pub struct Stage {
 // === impl Stage ===
 
 impl Stage {
-    /// Makes a host, for a daemon of this program.
-    pub fn new(program: PathBuf) -> Result<Self, Error> {
+    /// Makes a host of this name, for a daemon of this program.
+    pub fn new(name: &str, program: PathBuf) -> Result<Self, Error> {
         let interrupted = Arc::new(AtomicBool::new(false));
         // From here on there is something to clean up.
         for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -76,7 +76,7 @@ impl Stage {
         }
         let (lab, host) = contained(|| {
             let lab = Lab::new();
-            let host = lab.host("demo");
+            let host = lab.host(name);
             (lab, host)
         })?;
         Ok(Self { daemon: None, engine: None, host, lab, program, interrupted })
@@ -135,6 +135,28 @@ impl Stage {
         Err(Error::Command { command: command.to_owned(), status: output.status, said })
     }
 
+    /// Does something with the host. A panic of the lab becomes an error.
+    pub fn on<T>(&self, act: impl FnOnce(&Host) -> T) -> Result<T, Error> {
+        self.go_on()?;
+        contained(|| act(&self.host))
+    }
+
+    /// Makes one more host, without an engine.
+    pub fn another_host(&self, name: &str) -> Result<Host, Error> {
+        self.go_on()?;
+        contained(|| self.lab.host(name))
+    }
+
+    /// The way from here to a file in the host's /run.
+    pub fn path_in_run(&self, path: &str) -> PathBuf {
+        self.host.path_in_run(path)
+    }
+
+    /// The host that is outside.
+    pub fn outside_host(&self) -> &Host {
+        self.lab.outside()
+    }
+
     /// Somebody on the host's network who is not the host.
     pub fn outside(&self) -> Ipv4Addr {
         self.lab.outside().address()
@@ -161,7 +183,7 @@ impl Stage {
 }
 
 /// Turns a panic into an error, without the usual printing.
-fn contained<T>(act: impl FnOnce() -> T) -> Result<T, Error> {
+pub fn contained<T>(act: impl FnOnce() -> T) -> Result<T, Error> {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let done = panic::catch_unwind(AssertUnwindSafe(act));

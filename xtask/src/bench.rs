@@ -1,0 +1,228 @@
+//! The bench: our bridge beside Docker's own, on one host, under one engine, in one run.
+//!
+//! Each repetition does a thing with the built-in driver and then with ours, so that what
+//! else the machine does hits both. What is compared is the ratio; milliseconds are the
+//! machine's.
+
+mod chart;
+mod crowd;
+mod docker;
+mod floor;
+mod peers;
+mod plugin;
+mod report;
+mod socket;
+mod table;
+mod traffic;
+
+use std::env;
+use std::io;
+use std::path::PathBuf;
+
+use rustix::process::geteuid;
+
+use self::docker::Docker;
+use self::table::Table;
+use crate::cli::chain;
+use crate::command::tail;
+use crate::stage::{self, Stage};
+use crate::steps::{Failed, Live, Steps};
+use crate::{cargo, install, rust, terminal};
+
+/// Names a daemon to measure in place of the one that would be built.
+const DAEMON: &str = "WASMNET_LAB_DAEMON";
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// How often each thing is done; the slowest ones less often
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Measure ours again with 200 networks and 1000 published ports already there
+    #[arg(long)]
+    crowd: bool,
+}
+
+/// Why the bench could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Only root may.
+    #[error(
+        "the bench makes network namespaces and needs root: \
+         sudo --preserve-env env \"PATH=$PATH\" cargo xtask bench"
+    )]
+    NotRoot,
+    /// A step failed.
+    #[error(transparent)]
+    Step(#[from] Failed),
+}
+
+/// Why something could not be measured.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    /// The host is not as it should be.
+    #[error(transparent)]
+    Stage(#[from] stage::Error),
+    /// Somebody said no.
+    #[error("{what}: {said}")]
+    Refused {
+        /// What was asked.
+        what: String,
+        /// The answer.
+        said: String,
+    },
+    /// A file or a socket.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it did not work.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Everything that was measured, in the order of the report.
+struct Measured {
+    docker: Table,
+    socket: Table,
+    peers: Table,
+    latency: Table,
+    throughput: Table,
+}
+
+/// Runs the bench and returns the exit code.
+pub fn run(steps: &mut Steps, options: &Options) -> Result<u8, Error> {
+    if !geteuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    steps.heading("On this machine");
+    install::packages(steps, &[install::LAB])?;
+    let daemon = daemon(steps)?;
+
+    steps.heading("On a throw-away host");
+    let make = "unshare --net --mount --uts --pid";
+    let mut stage = steps.step("make the host", make, |_| Stage::new("bench", daemon))?;
+    let mut measured = Measured::new();
+    let done = measure(steps, options, &mut stage, &mut measured);
+    let code = match done {
+        Ok(machine) => {
+            report::show(steps, &measured);
+            steps.step("write the report", "docs/bench.md docs/bench.svg", |_| {
+                report::write(&machine, options, &measured)
+            })?;
+            0
+        }
+        Err(_) if stage.is_interrupted() => {
+            terminal::error("interrupted");
+            1
+        }
+        Err(failed) => {
+            terminal::error(&chain(&failed));
+            if let Some(log) = stage.daemon_log() {
+                terminal::excerpt("the end of the daemon's log", &tail(&log));
+            }
+            1
+        }
+    };
+    steps.step("remove the host", "exit", |_| stage.end())?;
+    Ok(code)
+}
+
+/// The daemon's program.
+fn daemon(steps: &mut Steps) -> Result<PathBuf, Failed> {
+    if let Some(program) = env::var_os(DAEMON) {
+        return Ok(PathBuf::from(program));
+    }
+    rust::target(steps)?;
+    steps.step("build the daemon", cargo::BUILD_DAEMON, cargo::build_daemon)
+}
+
+/// Measures everything and returns what the machine is.
+fn measure(
+    steps: &mut Steps,
+    options: &Options,
+    stage: &mut Stage,
+    measured: &mut Measured,
+) -> Result<report::Machine, Failed> {
+    let repeat = options.repeat;
+    steps.step("start Docker's engine", "dockerd", |_| stage.start_engine())?;
+    steps.step("start the daemon", "wasmnet serve", |_| stage.start_daemon())?;
+    let machine =
+        steps.step("ask what it is", "docker version", |_| report::Machine::ask(stage))?;
+
+    measure_drivers(steps, options, stage, measured)?;
+    peers::measure(steps, stage, &mut measured.peers, repeat)?;
+    steps.step("stop the daemon", "kill -TERM", |_| stage.stop_daemon())?;
+    Ok(machine)
+}
+
+/// Measures what takes engine and daemon.
+fn measure_drivers(
+    steps: &mut Steps,
+    options: &Options,
+    stage: &Stage,
+    measured: &mut Measured,
+) -> Result<(), Failed> {
+    let repeat = options.repeat;
+    let (theirs, ours) = (Docker::new(stage, "bridge"), Docker::new(stage, "wasm-bridge"));
+    let floor = Docker::new(stage, floor::NAME);
+    let both = [(&theirs, docker::BUILT_IN), (&ours, docker::OURS)];
+    let all = [both[0], both[1], (&floor, docker::FLOOR)];
+    steps.step("start the floor", "a driver that does little", |_| floor::start(stage))?;
+    for (docker, _) in all {
+        let command = format!("docker network create --driver {} …", docker.driver());
+        steps.step("get ready", &command, |_| docker.prepare())?;
+    }
+    steps.step("measure the drivers", "docker network, start, rm", |live| {
+        docker::measure(live, &mut measured.docker, repeat, &all)
+    })?;
+    steps.step("measure traffic", "TCP", |live| {
+        traffic::measure(live, stage, measured, repeat, &both)
+    })?;
+    steps.step("measure the calls", "wasm-bridge.sock", |live| {
+        socket::measure(live, stage, &mut measured.socket, repeat, socket::EMPTY)
+    })?;
+    if options.crowd {
+        let make = "200 networks, 1000 published ports";
+        steps.step("make a crowd", make, |live| crowd::make(live, stage))?;
+        steps.step("measure in the crowd", "docker network, start, rm", |live| {
+            docker::measure(live, &mut measured.docker, repeat, &[(&ours, docker::CROWD)])
+        })?;
+        steps.step("measure the calls", "wasm-bridge.sock", |live| {
+            socket::measure(live, stage, &mut measured.socket, repeat, socket::CROWD)
+        })?;
+        steps.step("remove the crowd", make, |live| crowd::remove(live, stage))?;
+    }
+    for (docker, _) in all {
+        steps.step(
+            "clean up",
+            &format!("docker rm --force {} …", docker.name("idle")),
+            |_| docker.clear(),
+        )?;
+    }
+    Ok(())
+}
+
+/// Shows which repetition it is.
+fn progress(live: &mut Live<'_>, done: u32, of: u32) {
+    live.show(&format!("repetition {} of {of}", done + 1));
+}
+
+// === impl Measured ===
+
+impl Measured {
+    fn new() -> Self {
+        Self {
+            docker: docker::table(),
+            socket: socket::table(),
+            peers: peers::table(),
+            latency: traffic::latency_table(),
+            throughput: traffic::throughput_table(),
+        }
+    }
+
+    fn tables(&self) -> [&Table; 5] {
+        [&self.docker, &self.socket, &self.peers, &self.latency, &self.throughput]
+    }
+}

@@ -1,0 +1,134 @@
+//! The report: tables on the terminal, and as files for readers.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::table::Table;
+use super::{Measured, Options, Trouble, chart};
+use crate::cargo::root;
+use crate::stage::Stage;
+use crate::steps::Steps;
+
+/// The files, below the workspace's root.
+const TEXT: &str = "docs/bench.md";
+const CHART: &str = "docs/bench.svg";
+
+/// What was measured on.
+#[derive(Debug)]
+pub struct Machine {
+    kernel: String,
+    engine: String,
+    processors: usize,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// Asks the engine, which knows it all.
+    pub fn ask(stage: &Stage) -> Result<Self, Trouble> {
+        let answer = stage.on(|host| host.docker_api("GET", "/version", None).body)?;
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self { kernel: text("KernelVersion"), engine: text("Version"), processors })
+    }
+}
+
+/// Prints the tables.
+pub fn show(steps: &Steps, measured: &Measured) {
+    for table in measured.tables().into_iter().filter(|table| !table.is_empty()) {
+        steps.say("");
+        steps.heading(table.title);
+        let cells = table.cells();
+        let width = |column: usize| {
+            let texts = cells.iter().filter_map(|row| row.get(column));
+            texts.map(|text| text.chars().count()).max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..cells.first().map_or(0, Vec::len)).map(width).collect();
+        for row in &cells {
+            let mut line = String::new();
+            for (column, (text, width)) in row.iter().zip(&widths).enumerate() {
+                let text = match column {
+                    0 => format!("  {text:<width$}"),
+                    _ => format!("  {text:>width$}"),
+                };
+                line.push_str(&text);
+            }
+            steps.say(&line);
+        }
+    }
+    steps.say("");
+}
+
+/// Writes the files.
+pub fn write(machine: &Machine, options: &Options, measured: &Measured) -> Result<(), Trouble> {
+    put(CHART, &chart::svg(&measured.docker))?;
+    put(TEXT, &text(machine, options, measured))
+}
+
+fn put(file: &str, text: &str) -> Result<(), Trouble> {
+    let path = root().join(Path::new(file));
+    fs::write(&path, text)
+        .map_err(|source| Trouble::Io { what: format!("cannot write {}", path.display()), source })
+}
+
+fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
+    let Machine { kernel, engine, processors } = machine;
+    let mut command = format!("cargo xtask bench --repeat {}", options.repeat);
+    if options.crowd {
+        command.push_str(" --crowd");
+    }
+    let mut text = format!(
+        "# How long it takes\n\n\
+         Written by `{command}`: Linux {kernel}, {processors} processors, Docker's engine \
+         {engine}.\n\n\
+         Both drivers were measured in one run, under one engine, on one throw-away host: each \
+         repetition did a thing with `bridge` and then with `wasm-bridge`. Numbers are medians \
+         of {} repetitions (100 ports, many at once: 3; traffic: up to 5). The ratios mean \
+         something elsewhere, the milliseconds are this machine's. What \
+         is left to tidy up after an answer is not counted: there is a rest of 100 ms before each \
+         operation. The daemon was built for \
+         development, with debug assertions, unless WASMNET_LAB_DAEMON named another. The \
+         engine had its default settings, so `bridge` starts a proxy for each published port.\n",
+        options.repeat
+    );
+    if options.crowd {
+        text.push_str(
+            "\nThe *crowd* is 200 networks with one endpoint and five published ports each, all \
+             of wasm-bridge.\n",
+        );
+    }
+    let _ = write!(text, "\n![Ratios of Docker's operations](bench.svg)\n");
+    for table in measured.tables().into_iter().filter(|table| !table.is_empty()) {
+        let _ = write!(text, "\n## {}\n\n{}\n\n{}", table.title, table.note, markdown(table));
+    }
+    text
+}
+
+fn markdown(table: &Table) -> String {
+    let mut text = String::new();
+    for (number, row) in table.cells().iter().enumerate() {
+        let _ = writeln!(text, "| {} |", row.join(" | "));
+        if number == 0 {
+            let _ = writeln!(text, "|---|{}", "---:|".repeat(row.len().saturating_sub(1)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_a_table() {
+        let mut table = Table::new("t", "n", &["a", "b"], &[("b/a", 1, 0)]);
+        table.record("start", 0, 10.0);
+        table.record("start", 1, 5.0);
+        let expected = "| operation | a | b | b/a |\n|---|---:|---:|---:|\n\
+                        | start | 10.0 | 5.00 | 0.50 |\n";
+        assert_eq!(markdown(&table), expected);
+    }
+}

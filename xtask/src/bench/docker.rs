@@ -109,9 +109,18 @@ impl<'s> Docker<'s> {
     pub fn clear(&self) -> Result<(), Trouble> {
         self.remove(&self.name("idle"))?;
         for network in ["home", "side"] {
-            self.timed("DELETE", &format!("/networks/{}", self.name(network)), None)?;
+            let path = format!("/networks/{}", self.name(network));
+            self.timed("DELETE", &path, None).or_else(|refused| self.explain(refused, &path))?;
         }
         Ok(())
+    }
+
+    /// Adds to a refusal who is on the network.
+    fn explain(&self, refused: Trouble, path: &str) -> Result<f64, Trouble> {
+        let Trouble::Refused { what, said } = refused else { return Err(refused) };
+        let network = self.stage.on(|host| host.docker_api("GET", path, None).body)?;
+        let on_it = network.get("Containers").unwrap_or(&Value::Null);
+        Err(Trouble::Refused { what, said: format!("{said}; on it: {on_it}") })
     }
 
     /// Starts a container that waits, with its first ports published.

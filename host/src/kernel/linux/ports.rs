@@ -6,6 +6,7 @@
 //! port also works, slower, while somebody has flushed the firewall.
 
 mod conntrack;
+mod datagrams;
 mod relay;
 
 use std::{
@@ -142,7 +143,8 @@ fn carry(port: &Port, socket: OwnedFd) -> io::Result<Bound> {
             Bound::Carried(tokio::spawn(relay::tcp(listener, container)).abort_handle())
         }
         Protocol::Udp => {
-            let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+            let ipv6 = port.host.is_some_and(|host| host.is_ipv6());
+            let socket = datagrams::Datagrams::new(socket, ipv6)?;
             Bound::Carried(tokio::spawn(relay::udp(socket, container)).abort_handle())
         }
         Protocol::Sctp => Bound::Held(socket),

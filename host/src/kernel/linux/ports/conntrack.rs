@@ -93,7 +93,7 @@ fn is_of(flow: &[ConntrackAttribute], gone: &HashSet<Mapping>) -> bool {
                     if let Tuple::Proto(parts) = tuple {
                         for part in parts {
                             match part {
-                                ProtoTuple::Protocol(number) => protocol = Some(number.clone()),
+                                ProtoTuple::Protocol(number) => protocol = Some(*number),
                                 ProtoTuple::DestinationPort(port) => host_port = Some(*port),
                                 _ => {}
                             }

@@ -13,6 +13,8 @@ use tokio::{
     time::timeout,
 };
 
+use super::datagrams::{Datagrams, Way};
+
 /// How long the container may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a UDP flow may be silent; conntrack's own default for answered flows.
@@ -24,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Largest UDP datagram.
 const DATAGRAM: usize = 65535;
 
-type Flows = Arc<Mutex<HashMap<SocketAddr, Arc<UdpSocket>>>>;
+type Flows = Arc<Mutex<HashMap<Way, Arc<UdpSocket>>>>;
 
 /// Carries connections to `container` for as long as the port is published.
 pub(super) async fn tcp(listener: TcpListener, container: SocketAddr) {
@@ -49,21 +51,21 @@ async fn carry(mut outer: TcpStream, container: SocketAddr) -> io::Result<()> {
 
 /// Carries datagrams to `container`, and its answers back, for as long as the port is
 /// published.
-pub(super) async fn udp(socket: UdpSocket, container: SocketAddr) {
+pub(super) async fn udp(socket: Datagrams, container: SocketAddr) {
     let socket = Arc::new(socket);
     let flows = Flows::default();
     let mut answers = tokio::task::JoinSet::new();
     let mut buffer = vec![0; DATAGRAM];
     loop {
-        let (length, client) = tokio::select! {
-            received = socket.recv_from(&mut buffer) => match received {
+        let (length, way) = tokio::select! {
+            received = socket.receive(&mut buffer) => match received {
                 Ok(received) => received,
                 // An ICMP error about an earlier answer.
                 Err(_) => continue,
             },
             Some(_) = answers.join_next() => continue,
         };
-        let known = lock(&flows).get(&client).cloned();
+        let known = lock(&flows).get(&way).cloned();
         let inner = match known {
             Some(inner) => inner,
             None => {
@@ -72,11 +74,11 @@ pub(super) async fn udp(socket: UdpSocket, container: SocketAddr) {
                 }
                 let Ok(inner) = connect(container).await else { continue };
                 let inner = Arc::new(inner);
-                lock(&flows).insert(client, Arc::clone(&inner));
+                lock(&flows).insert(way, Arc::clone(&inner));
                 answers.spawn(answer(
                     Arc::clone(&socket),
                     Arc::clone(&inner),
-                    client,
+                    way,
                     Arc::clone(&flows),
                 ));
                 inner
@@ -88,12 +90,12 @@ pub(super) async fn udp(socket: UdpSocket, container: SocketAddr) {
 }
 
 /// Carries a container's answers to one client until the flow has been silent for long.
-async fn answer(socket: Arc<UdpSocket>, inner: Arc<UdpSocket>, client: SocketAddr, flows: Flows) {
+async fn answer(socket: Arc<Datagrams>, inner: Arc<UdpSocket>, way: Way, flows: Flows) {
     let mut buffer = vec![0; DATAGRAM];
     while let Ok(Ok(length)) = timeout(UDP_IDLE, inner.recv(&mut buffer)).await {
-        let _ = socket.send_to(buffer.get(..length).unwrap_or_default(), client).await;
+        let _ = socket.send(buffer.get(..length).unwrap_or_default(), way).await;
     }
-    lock(&flows).remove(&client);
+    lock(&flows).remove(&way);
 }
 
 async fn connect(container: SocketAddr) -> io::Result<UdpSocket> {
@@ -106,6 +108,6 @@ async fn connect(container: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn lock(flows: &Flows) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, Arc<UdpSocket>>> {
+fn lock(flows: &Flows) -> std::sync::MutexGuard<'_, HashMap<Way, Arc<UdpSocket>>> {
     flows.lock().unwrap_or_else(PoisonError::into_inner)
 }

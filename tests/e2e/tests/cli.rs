@@ -159,10 +159,7 @@ fn status_and_drivers_are_right() {
 
     site.docker("rm --force one two");
     site.docker("network rm net1 net2");
-    let status = site.daemon.json(&["status"]);
-    for key in ["networks", "endpoints", "objects", "keys"] {
-        assert_eq!(status[key], 0, "{key} after everything is gone: {status}");
-    }
+    site.assert_nothing_left();
 }
 
 #[test]

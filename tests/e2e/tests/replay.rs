@@ -4,11 +4,14 @@
 //! A trace has one JSON object a line: a command of the user (`cmd`) or a call with the
 //! headers the engine sent (`path`, `headers`, `req`). The calls to IPAM are left out.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use serde_json::Value;
 use wasmnet_e2e::{BRIDGE_COMPONENT, Bench, Plugin, Reply};
-use wasmnet_lab::assert_same_state;
+use wasmnet_lab::{assert_same_state, wait_for};
+
+/// How long something may take that happens by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the driver was called when the traces were recorded.
 const DRIVER: &str = "recdrv";
@@ -151,8 +154,10 @@ impl Engine {
                 self.macs.remove(&(network, endpoint.clone()));
                 let (_, link) = self.endpoints.remove(&endpoint).expect("the trace is wrong");
                 if let Some(link) = link {
-                    let there = bench.host.try_run(&["ip", "link", "show", "dev", &link]);
-                    assert!(!there.success(), "{link} outlives its endpoint: {there}");
+                    // It goes in the background, soon after the answer.
+                    wait_for("the endpoint's link to go with it", PATIENCE, || {
+                        !bench.host.try_run(&["ip", "link", "show", "dev", &link]).success()
+                    });
                 }
             }
             "/NetworkDriver.Leave"

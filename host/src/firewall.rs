@@ -89,6 +89,9 @@ table inet wasmnet {
     }
     chain prerouting {
         type nat hook prerouting priority dstnat - 5; policy accept;
+        # To its neighbours such a bridge's container gets by the daemon alone, which
+        # carries the data: frames between its ports are dropped.
+        iifname @quiet return
         fib daddr type local goto published
     }
     chain output {
@@ -242,6 +245,11 @@ impl Firewall {
         }
         state.let_pass(&held).await.map_err(Error::Firewall)?;
         Ok(broken)
+    }
+
+    /// Whether a bridge is one of Docker's own.
+    pub async fn is_foreign(&self, bridge: &LinkName) -> bool {
+        pass::foreign().await.contains(bridge)
     }
 
     /// Whether changes may happen that nobody announces, so that one has to look.

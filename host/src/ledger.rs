@@ -20,8 +20,8 @@ mod record;
 mod transaction;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use tokio::sync::Notify;
@@ -48,6 +48,15 @@ pub struct Ledger {
     /// Held by whoever deletes doomed objects: one at a time, or the slower would delete
     /// what was made anew under the same name behind the faster.
     reaping: tokio::sync::Mutex<()>,
+    /// Keys that calls under way want, and that the kernel would give to two.
+    claims: Arc<Mutex<BTreeSet<ObjectKey>>>,
+}
+
+/// A key that no other call can take while this lives.
+#[derive(Debug)]
+pub struct Claim {
+    claims: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    key: ObjectKey,
 }
 
 /// Everything the ledger knows.
@@ -118,6 +127,7 @@ impl Ledger {
             state: RwLock::new(state),
             reaped: Notify::new(),
             reaping: tokio::sync::Mutex::default(),
+            claims: Arc::default(),
         })
     }
 
@@ -172,6 +182,15 @@ impl Ledger {
         }
     }
 
+    /// Takes a key for one call; none if there is an object of it, or another call has it.
+    fn claim(&self, key: ObjectKey) -> Option<Claim> {
+        // Seen under the lock: who commits drops the claim afterwards.
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = self.read().objects.get(&key).is_some_and(|entry| !entry.doomed);
+        let free = !standing && claims.insert(key.clone());
+        free.then(|| Claim { claims: Arc::clone(&self.claims), key })
+    }
+
     /// A number greater than that of any object so far.
     fn next_sequence(&self) -> u64 {
         let mut state = self.write();
@@ -181,6 +200,14 @@ impl Ledger {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Claim ===
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A network: one bridge with the gateways' addresses.
 
 use wasmnet_sdk::{
-    Error, IpFamily, Network, Pool, addresses,
+    Error, ErrorCode, IpFamily, Network, Pool, addresses,
     firewall::{self, NetworkPolicy},
     links::{self, BridgeOptions, Link},
     sysctl,
@@ -17,10 +17,7 @@ pub fn create(network: &Network) -> Result<(), Error> {
     let settings = Settings::of(network)?;
     check_pools(network)?;
 
-    let options = BridgeOptions { name: settings.name.clone(), mtu: settings.mtu, mac: None };
-    let bridge =
-        links::create_bridge(BRIDGE, &options).map_err(|error| settings.name_error(error))?;
-    configure(&bridge, network)?;
+    let bridge = make_bridge(&settings, network)?;
     let policy = NetworkPolicy {
         internal: network.internal,
         inter_container: settings.inter_container,
@@ -32,6 +29,28 @@ pub fn create(network: &Network) -> Result<(), Error> {
     let masquerade = settings.masquerade && !network.internal;
     add_pools(&bridge, &network.ipv4, &settings.ipv4, masquerade)?;
     add_pools(&bridge, &network.ipv6, &settings.ipv6, masquerade)
+}
+
+/// Makes the bridge, or takes the one that has the name the user chose.
+fn make_bridge(settings: &Settings, network: &Network) -> Result<Link, Error> {
+    let options = BridgeOptions { name: settings.name.clone(), mtu: settings.mtu, mac: None };
+    let bridge = match (links::create_bridge(BRIDGE, &options), &settings.name) {
+        (Err(Error { code: ErrorCode::Exists, .. }), Some(name)) => {
+            links::adopt_bridge(BRIDGE, name, settings.mtu)
+        }
+        (Ok(bridge), _) => {
+            configure(&bridge, network)?;
+            Ok(bridge)
+        }
+        (refused, _) => refused,
+    };
+    let bridge = bridge.map_err(|error| settings.name_error(error))?;
+    // On a network that publishes ports the host's own connections to 127.0.0.1 are sent
+    // out to the container.
+    if !network.internal && !network.ipv4.is_empty() {
+        sysctl::set(&bridge, IpFamily::Ipv4, "route_localnet", "1")?;
+    }
+    Ok(bridge)
 }
 
 fn add_pools(bridge: &Link, pools: &[Pool], family: &Family, nat: bool) -> Result<(), Error> {
@@ -58,16 +77,12 @@ fn check_pools(network: &Network) -> Result<(), Error> {
 }
 
 /// A bridge is a router's interface: it takes no router advertisements, and has no
-/// IPv6 address at all on a network without IPv6. On one that publishes ports the host's
-/// own connections to 127.0.0.1 are sent out to the container.
+/// IPv6 address at all on a network without IPv6.
 fn configure(bridge: &Link, network: &Network) -> Result<(), Error> {
     let ipv6 = !network.ipv6.is_empty();
     sysctl::set(bridge, IpFamily::Ipv6, "disable_ipv6", if ipv6 { "0" } else { "1" })?;
     if ipv6 {
         sysctl::set(bridge, IpFamily::Ipv6, "accept_ra", "0")?;
-    }
-    if !network.internal && !network.ipv4.is_empty() {
-        sysctl::set(bridge, IpFamily::Ipv4, "route_localnet", "1")?;
     }
     Ok(())
 }

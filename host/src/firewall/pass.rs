@@ -66,6 +66,16 @@ pub(super) async fn let_pass(bridges: &BTreeSet<LinkName>) -> Result<BTreeSet<Li
     Ok(foreign)
 }
 
+/// Docker's own bridges.
+pub(super) async fn foreign() -> BTreeSet<LinkName> {
+    let mut foreign = BTreeSet::new();
+    for variant in &VARIANTS {
+        let listing = variant.list().await.unwrap_or_default();
+        foreign.extend(listing.lines().filter_map(docker_bridge));
+    }
+    foreign
+}
+
 /// Whether the legacy tables are in use, which announce no changes.
 pub(super) fn is_silent() -> bool {
     VARIANTS.iter().any(|variant| variant.legacy_tables.is_some_and(has_filter_table))

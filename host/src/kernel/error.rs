@@ -75,6 +75,12 @@ pub enum Error {
     /// There is no such link.
     #[error("there is no link {0}")]
     NoLink(LinkName),
+    /// A link that should be adopted is of another kind.
+    #[error("link {0} is not a bridge, so it cannot be a network's")]
+    NotABridge(LinkName),
+    /// A bridge that should be adopted is Docker's.
+    #[error("bridge {0} is one of Docker's own; choose another name")]
+    Foreign(LinkName),
     /// An address could not be added or removed.
     #[error("cannot set address {net} on {link}")]
     Address {

@@ -56,6 +56,12 @@ impl Linux {
 impl Kernel for Linux {
     async fn create(&self, object: &Object) -> Result<Undo, Error> {
         match object {
+            Object::Link(link) if link.adopted => {
+                if self.firewall.is_foreign(&link.name).await {
+                    return Err(Error::Foreign(link.name.clone()));
+                }
+                return links::adopt(&self.netlink, link).await;
+            }
             Object::Link(link) => links::create(&self.netlink, link).await?,
             Object::Address(address) => routing::add_address(&self.netlink, address).await?,
             Object::Route(route) => routing::add_route(&self.netlink, route).await?,
@@ -83,12 +89,12 @@ impl Kernel for Linux {
 
     async fn delete(&self, object: &Object) -> Result<(), Error> {
         match object {
+            Object::Link(Link { adopted: true, .. }) => Ok(()),
             Object::Link(Link { name, .. }) => links::delete(&self.netlink, name).await,
             Object::Address(address) => routing::remove_address(&self.netlink, address).await,
             Object::Route(route) => routing::remove_route(&self.netlink, route).await,
             Object::Neighbour(entry) => routing::remove_neighbour(&self.netlink, entry).await,
-            // Gone with its link; there is no value that would be "none".
-            Object::Sysctl(_) => Ok(()),
+            Object::Sysctl(setting) => sysctl::put_back(setting),
             Object::Port(port) => {
                 self.ports.close(port);
                 Ok(())

@@ -55,6 +55,12 @@ pub struct Link {
     /// that reaches its own published port needs it where br_netfilter is in use.
     #[serde(default)]
     pub hairpin: bool,
+    /// As a port of a bridge: exchanges no frames with other isolated ports.
+    #[serde(default)]
+    pub isolated: bool,
+    /// It was there before, and stays when it is no longer needed.
+    #[serde(default)]
+    pub adopted: bool,
     /// The tag that says whose it is (IFLA_IFALIAS).
     pub alias: String,
 }
@@ -116,6 +122,9 @@ pub struct Sysctl {
     pub key: String,
     /// Its value.
     pub value: String,
+    /// What it was before, where the link stays and this has to be put back.
+    #[serde(default)]
+    pub before: Option<String>,
 }
 
 /// Something the firewall has to know about a link.

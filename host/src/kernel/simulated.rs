@@ -15,8 +15,8 @@ use rustix::io::Errno;
 use tokio::sync::mpsc;
 
 use super::{
-    Error, Event, FirewallBatch, FirewallEntry, Kernel, LinkKind, LinkName, Object, ObjectKey,
-    ObservedLink, Port, Refusal, Snapshot, Undo,
+    Error, Event, FirewallBatch, FirewallEntry, Kernel, Link, LinkKind, LinkName, Object,
+    ObjectKey, ObservedLink, Port, Refusal, Snapshot, Sysctl, Undo,
 };
 
 /// Linux's default MTU of Ethernet-like links.
@@ -102,7 +102,11 @@ impl Kernel for Simulated {
     async fn replace(&self, old: &Object, new: &Object) -> Result<Undo, Error> {
         let mut state = self.lock();
         state.count(new)?;
-        state.objects.insert(new.key(), new.clone());
+        match (state.objects.get_mut(&new.key()), new) {
+            // What the host does not know of a link that was there before stays.
+            (Some(Object::Link(is)), Object::Link(new)) if new.adopted => is.up = new.up,
+            _ => drop(state.objects.insert(new.key(), new.clone())),
+        }
         Ok(Undo::Replace(old.clone(), new.clone()))
     }
 
@@ -110,6 +114,12 @@ impl Kernel for Simulated {
         let mut state = self.lock();
         state.count(object)?;
         match object {
+            Object::Link(link) if link.adopted => {}
+            Object::Sysctl(setting) if setting.before.is_some() => {
+                let value = setting.before.clone().unwrap_or_default();
+                let old = Sysctl { value, before: None, ..setting.clone() };
+                state.objects.insert(object.key(), Object::Sysctl(old));
+            }
             Object::Link(link) => drop(state.remove_link(&link.name)),
             Object::Firewall(entry) => drop(state.firewall.remove(entry)),
             _ => drop(state.objects.remove(&object.key())),
@@ -193,6 +203,9 @@ impl State {
                     kind: link.kind.to_string(),
                     source: Refusal::errno(errno),
                 };
+                if link.adopted {
+                    return self.adopt(link);
+                }
                 if self.has_link(&link.name) {
                     return Err(taken(Errno::EXIST));
                 }
@@ -230,6 +243,18 @@ impl State {
         }
         self.objects.insert(key, object.clone());
         Ok(Undo::Delete(object.clone()))
+    }
+
+    fn adopt(&mut self, link: &Link) -> Result<Undo, Error> {
+        match self.objects.get_mut(&ObjectKey::link(&link.name)) {
+            Some(Object::Link(is)) if is.kind == link.kind => {
+                let was = std::mem::replace(&mut is.up, true);
+                let down = Link { up: was, ..link.clone() };
+                Ok(Undo::Replace(Object::Link(down), Object::Link(link.clone())))
+            }
+            Some(_) => Err(Error::NotABridge(link.name.clone())),
+            None => Err(Error::NoLink(link.name.clone())),
+        }
     }
 
     fn count(&mut self, object: &Object) -> Result<(), Error> {

@@ -27,10 +27,10 @@ pub use self::{
     ports::NewPort,
     store::Keys,
 };
-use super::{Changes, EndpointKey, EndpointRecord, Entry, Ledger, NetworkRecord, Scope};
+use super::{Changes, Claim, EndpointKey, EndpointRecord, Entry, Ledger, NetworkRecord, Scope};
 use crate::{
     id::{DriverName, NetworkId},
-    kernel::{self, FirewallBatch, Kernel, Object, ObjectKey, Undo},
+    kernel::{self, FirewallBatch, Kernel, Link, LinkName, Object, ObjectKey, Sysctl, Undo},
     store::Lasting,
 };
 
@@ -72,6 +72,8 @@ struct Inner {
     changes: Changes,
     firewall: FirewallBatch,
     operations: u32,
+    /// Keys that no other call may take meanwhile.
+    claims: Vec<Claim>,
 }
 
 // === impl Limits ===
@@ -190,11 +192,12 @@ impl Transaction {
             inner.firewall = batch;
         }
         let changes = inner.changes.clone();
-        // Addresses that go with a link go at once: their routes must not be in the way of
+        // Addresses that go, go at once: their routes must not be in the way of
         // the next network on the subnet.
         let addresses: Vec<Object> = {
             let state = shared.ledger.read();
-            let gone = changes.objects.iter().filter(|(_, row)| row.is_none());
+            let goes = |row: &Option<Entry>| row.as_ref().is_none_or(|entry| entry.doomed);
+            let gone = changes.objects.iter().filter(|(_, row)| goes(row));
             gone.filter_map(|(key, _)| state.objects.get(key))
                 .map(|entry| entry.object.clone())
                 .filter(|object| matches!(object, Object::Address(_)))
@@ -298,7 +301,24 @@ impl Shared {
         // One of this key may be on its way out; if it does not go, the kernel will say so.
         let _ = tokio::time::timeout(REAP_PATIENCE, self.ledger.until_reaped(&key)).await;
         inner.count(&self.limits)?;
-        let undo = self.kernel.create(&object).await.map_err(TxError::Kernel)?;
+        let stays = {
+            let state = self.ledger.read();
+            let row = inner.entry(&state, &ObjectKey::link(object.link()));
+            row.is_some_and(is_adopted)
+        };
+        let undo = match self.kernel.create(&object).await {
+            // Somebody gave the bridge this address before it was ours.
+            Err(error) if stays && error.is_exists() && matches!(object, Object::Address(_)) => {
+                return Ok(());
+            }
+            undo => undo.map_err(TxError::Kernel)?,
+        };
+        let object = match (object, &undo) {
+            (Object::Sysctl(new), Undo::Replace(Object::Sysctl(old), _)) if stays => {
+                Object::Sysctl(Sysctl { before: Some(old.value.clone()), ..new })
+            }
+            (object, _) => object,
+        };
         inner.done.push(undo);
         if let Some(rule) = object.firewall_entry()
             && !inner.firewall.remove.remove(&rule)
@@ -310,6 +330,10 @@ impl Shared {
         inner.changes.objects.insert(key, Some(entry));
         Ok(())
     }
+}
+
+fn is_adopted(entry: &Entry) -> bool {
+    matches!(entry.object, Object::Link(Link { adopted: true, .. }))
 }
 
 // === impl Inner ===
@@ -324,6 +348,17 @@ impl Inner {
         .filter(|entry| !entry.doomed)
     }
 
+    /// Whether a link was there before and will be afterwards, so that what is put on it
+    /// has to be taken off again.
+    fn link_stays(&self, state: &super::State, link: &LinkName) -> bool {
+        let key = ObjectKey::link(link);
+        let row = match self.changes.objects.get(&key) {
+            Some(changed) => changed.as_ref(),
+            None => state.objects.get(&key),
+        };
+        row.is_some_and(|entry| !entry.doomed || is_adopted(entry))
+    }
+
     /// Marks an object as deleted: it goes from the kernel after the commit.
     fn delete(&mut self, state: &super::State, key: &ObjectKey) {
         let Some(entry) = self.entry(state, key).cloned() else { return };
@@ -336,9 +371,7 @@ impl Inner {
             self.changes.objects.insert(key.clone(), None);
             return;
         }
-        let link_goes =
-            self.entry(state, &ObjectKey::link(entry.object.link())).is_none_or(|link| link.doomed);
-        let row = if entry.object.goes_with_link() && link_goes {
+        let row = if entry.object.goes_with_link() && !self.link_stays(state, entry.object.link()) {
             None
         } else {
             Some(Entry { doomed: true, ..entry })

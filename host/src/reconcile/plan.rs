@@ -127,6 +127,8 @@ pub(super) fn stub(name: &LinkName) -> Object {
         master: None,
         up: false,
         hairpin: false,
+        isolated: false,
+        adopted: false,
         alias: String::new(),
     })
 }

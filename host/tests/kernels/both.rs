@@ -1,6 +1,10 @@
 //! What the bridge driver does to a kernel, and that nothing of it stays.
 
-use wasmnet::{dispatch::Error, kernel::LinkName};
+use wasmnet::{
+    dispatch::Error,
+    kernel::{Address, Link, LinkKind, LinkName, Object},
+    mac::Mac,
+};
 
 use crate::bench::{Bench, both, bridge, endpoint, endpoint_id, network, network_id};
 
@@ -128,6 +132,75 @@ fn a_chosen_bridge_name_is_kept_and_a_taken_one_refused_without_a_trace() {
         to.delete_network(&bridge(), &network_id(1)).await.unwrap();
         assert!(!bench.snapshot().await.links.contains_key("acme0"));
     });
+}
+
+#[test]
+fn a_bridge_that_is_there_is_adopted_and_left_as_it_was() {
+    both(|kernel| async move {
+        let lan = Object::Link(lan());
+        kernel.create(&lan).await.unwrap();
+        let gateway = Address { link: lan.link().clone(), net: "10.1.0.1/16".parse().unwrap() };
+        kernel.create(&Object::Address(gateway)).await.unwrap();
+        let bench = Bench::start(kernel).await;
+        let before = bench.snapshot().await;
+        let to = &bench.dispatcher;
+        let on_lan = |number: u8| {
+            let mut network = network(number);
+            network.options.insert("com.docker.network.bridge.name".into(), "lan0".into());
+            network
+        };
+        to.create_network(&bridge(), on_lan(1)).await.unwrap();
+        let taken = to.create_network(&bridge(), on_lan(2)).await.unwrap_err();
+        assert!(taken.external().contains("lan0"), "{}", taken.external());
+        to.create_endpoint(&bridge(), &network_id(1), endpoint(7, 1, 2)).await.unwrap();
+        let now = bench.snapshot().await;
+        assert!(now.addresses["lan0"].contains(&"fd00:1::1/64".parse().unwrap()), "{now:?}");
+        assert!(now.links.values().any(|link| link.master == Some("lan0".parse().unwrap())));
+        to.delete_endpoint(&bridge(), &network_id(1), &endpoint_id(7)).await.unwrap();
+        to.delete_network(&bridge(), &network_id(1)).await.unwrap();
+        assert_eq!(bench.snapshot().await, before);
+        bench.assert_ledger_empty();
+    });
+}
+
+#[test]
+fn one_of_two_networks_gets_a_bridge_that_both_want_at_once() {
+    both(|kernel| async move {
+        kernel.create(&Object::Link(lan())).await.unwrap();
+        let bench = Bench::start(kernel).await;
+        let on_lan = |number: u8| {
+            let mut network = network(number);
+            network.options.insert("com.docker.network.bridge.name".into(), "lan0".into());
+            network
+        };
+        let (driver, to) = (bridge(), &bench.dispatcher);
+        let answers = futures::future::join_all(
+            (1..=4).map(|number| to.create_network(&driver, on_lan(number))),
+        )
+        .await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+        for number in 1..=4 {
+            to.delete_network(&driver, &network_id(number)).await.unwrap();
+        }
+        assert!(bench.snapshot().await.links.contains_key("lan0"));
+        bench.assert_ledger_empty();
+    });
+}
+
+/// A bridge of somebody's.
+fn lan() -> Link {
+    Link {
+        name: "lan0".parse().unwrap(),
+        kind: LinkKind::Bridge,
+        mtu: None,
+        mac: Some(Mac([2, 0, 0, 0, 0, 9])),
+        master: None,
+        up: true,
+        hairpin: false,
+        isolated: false,
+        adopted: false,
+        alias: String::new(),
+    }
 }
 
 #[test]

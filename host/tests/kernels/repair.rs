@@ -48,6 +48,8 @@ fn what_an_unfinished_call_left_behind_is_removed() {
                 master: None,
                 up: true,
                 hairpin: false,
+                isolated: false,
+                adopted: false,
                 alias: alias.to_owned(),
             };
             bench.kernel.create(&Object::Link(orphan)).await.unwrap();

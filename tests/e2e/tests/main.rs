@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+/// Bridges that were there before, and stay.
+mod adopted;
 /// The command line: what it shows is what is.
 mod cli;
 /// Drivers that fail: one sentence in time, nothing left, nobody else notices.

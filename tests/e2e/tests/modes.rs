@@ -161,8 +161,18 @@ fn without_an_address_of_its_own_the_bridge_leaves_the_gateway_to_another() {
 
 #[test]
 fn without_icc_a_neighbour_has_the_published_ports() {
+    without_icc("1");
+}
+
+#[test]
+fn without_icc_and_br_netfilter_a_neighbour_has_the_published_ports() {
+    without_icc("0");
+}
+
+fn without_icc(br_netfilter: &str) {
     let stage = Stage::new("--opt com.docker.network.bridge.enable_icc=false", "");
     let Stage { site, remote, .. } = &stage;
+    site.host.sh(&format!("echo {br_netfilter} >/proc/sys/net/bridge/bridge-nf-call-iptables"));
     site.container("neighbour", "--network net1");
     let neighbour = Place::container(&site.host, "neighbour");
     let mut tries = Tries::default();
@@ -175,6 +185,7 @@ fn without_icc_a_neighbour_has_the_published_ports() {
     }
     tries.assert_good("without icc");
     site.docker("rm --force neighbour");
+    site.host.sh("echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables");
     stage.remove();
 }
 

@@ -16,7 +16,7 @@ use rtnetlink::{
 use rustix::io::Errno;
 
 use crate::{
-    kernel::{Error, Link, LinkKind, LinkName, ObservedLink, Refusal},
+    kernel::{Error, Link, LinkKind, LinkName, Object, ObservedLink, Refusal, Undo},
     mac::Mac,
 };
 
@@ -45,6 +45,27 @@ pub(super) async fn create(handle: &Handle, link: &Link) -> Result<(), Error> {
     finished
 }
 
+/// Takes a bridge that is there already, and sees that it is up.
+pub(super) async fn adopt(handle: &Handle, link: &Link) -> Result<Undo, Error> {
+    let mut answer = handle.link().get().match_name(link.name.to_string()).execute();
+    let found = match answer.try_next().await.map_err(Refusal::from) {
+        Ok(found) => found,
+        Err(source) if source.is_gone() => None,
+        Err(source) => return Err(Error::Read { what: "links", source }),
+    };
+    let Some(found) = found else { return Err(Error::NoLink(link.name.clone())) };
+    let is = observe(&found, &BTreeMap::new());
+    if is.kind != link.kind.to_string() {
+        return Err(Error::NotABridge(link.name.clone()));
+    }
+    if is.up {
+        return Ok(Undo::Nothing);
+    }
+    let down = Link { up: false, ..link.clone() };
+    change(handle, &down, link).await?;
+    Ok(Undo::Replace(Object::Link(down), Object::Link(link.clone())))
+}
+
 /// Changes what differs between `old` and `new`.
 pub(super) async fn change(handle: &Handle, old: &Link, new: &Link) -> Result<(), Error> {
     let index = need_index(handle, &new.name).await?;
@@ -61,15 +82,6 @@ pub(super) async fn change(handle: &Handle, old: &Link, new: &Link) -> Result<()
     if let Some(mac) = new.mac.filter(|_| old.mac != new.mac) {
         message = message.address(mac.0.to_vec());
     }
-    if old.hairpin != new.hairpin {
-        let port = LinkBridgePort::new(index).hairpin(new.hairpin).build();
-        handle
-            .link()
-            .change(port)
-            .execute()
-            .await
-            .map_err(|error| Error::ChangeLink { name: new.name.clone(), source: error.into() })?;
-    }
     if old.alias != new.alias {
         message = message.alias(new.alias.clone());
     }
@@ -79,10 +91,26 @@ pub(super) async fn change(handle: &Handle, old: &Link, new: &Link) -> Result<()
         if let LinkKind::Veth { peer, .. } = &new.kind
             && let Some(peer_index) = index_of(handle, peer).await?
         {
-            send_change(handle, peer, LinkUnspec::new_with_index(peer_index).mtu(mtu)).await?;
+            let message = LinkUnspec::new_with_index(peer_index).mtu(mtu).build();
+            send_change(handle, peer, message).await?;
         }
     }
-    send_change(handle, &new.name, message).await
+    send_change(handle, &new.name, message.build()).await?;
+    // A port that is put on a bridge begins with the kernel's defaults.
+    let (hairpin, isolated) = match old.master == new.master {
+        true => (old.hairpin, old.isolated),
+        false => (false, false),
+    };
+    set_port(handle, index, new, (hairpin, isolated)).await
+}
+
+/// Sets what holds for a link as a port of its bridge, if it differs.
+async fn set_port(handle: &Handle, index: u32, link: &Link, is: (bool, bool)) -> Result<(), Error> {
+    if link.master.is_none() || is == (link.hairpin, link.isolated) {
+        return Ok(());
+    }
+    let port = LinkBridgePort::new(index).hairpin(link.hairpin).isolated(link.isolated).build();
+    send_change(handle, &link.name, port).await
 }
 
 /// Deletes a link by name; a missing one is fine.
@@ -183,17 +211,14 @@ async fn finish(handle: &Handle, link: &Link, first_name: &LinkName) -> Result<(
     if link.up {
         message = message.up();
     }
-    send_change(handle, &link.name, message).await
+    send_change(handle, &link.name, message.build()).await?;
+    set_port(handle, index, link, (false, false)).await
 }
 
-async fn send_change(
-    handle: &Handle,
-    name: &LinkName,
-    message: LinkMessageBuilder<LinkUnspec>,
-) -> Result<(), Error> {
+async fn send_change(handle: &Handle, name: &LinkName, message: LinkMessage) -> Result<(), Error> {
     handle
         .link()
-        .change(message.build())
+        .change(message)
         .execute()
         .await
         .map_err(|error| Error::ChangeLink { name: name.clone(), source: error.into() })

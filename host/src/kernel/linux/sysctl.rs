@@ -32,3 +32,16 @@ pub(super) fn set(setting: &Sysctl) -> Result<Undo, Error> {
     let old = Sysctl { value, ..setting.clone() };
     Ok(Undo::Replace(Object::Sysctl(old), Object::Sysctl(setting.clone())))
 }
+
+/// Puts back what a setting of a link that stays was before. One of a link that goes
+/// goes with it; there is no value that would be "none".
+pub(super) fn put_back(setting: &Sysctl) -> Result<(), Error> {
+    let Some(before) = &setting.before else { return Ok(()) };
+    let path = setting.path();
+    match fs::write(format!("/proc/sys/{path}"), before) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Sysctl { path, source: error.into() })
+        }
+        _ => Ok(()),
+    }
+}

@@ -4,7 +4,8 @@ use futures::FutureExt;
 
 use super::{Inner, Shared, Transaction, TxError};
 use crate::{
-    kernel::{Link, LinkKind, LinkName, Object, ObjectKey},
+    id::NetworkId,
+    kernel::{Link, LinkKind, LinkName, Object, ObjectKey, Policy},
     ledger::{Entry, Scope},
     mac::Mac,
 };
@@ -52,6 +53,19 @@ impl Transaction {
         .await
     }
 
+    /// Takes a bridge that is there already, and is nobody's.
+    pub async fn adopt_bridge(
+        &self,
+        label: String,
+        name: String,
+        mtu: Option<u32>,
+    ) -> Result<Link, TxError> {
+        self.step(move |shared, mut inner| {
+            async move { shared.adopt_bridge(&mut inner, label, &name, mtu).await }.boxed()
+        })
+        .await
+    }
+
     /// The link with this label: in the call's endpoint, else in its network.
     pub async fn open_link(&self, label: &str) -> Result<Link, TxError> {
         let inner = self.inner.lock().await;
@@ -74,18 +88,9 @@ impl Transaction {
     ) -> Result<(), TxError> {
         self.step(|shared, mut inner| {
             async move {
-                let (entry, old) = shared.link(&inner, &name)?;
-                let mut new = old.clone();
-                change(&mut new);
-                if new == old {
-                    return Ok(());
-                }
+                shared.link(&inner, &name)?;
                 inner.count(&shared.limits)?;
-                let (old, new) = (Object::Link(old), Object::Link(new));
-                let undo = shared.kernel.replace(&old, &new).await.map_err(TxError::Kernel)?;
-                inner.done.push(undo);
-                inner.changes.objects.insert(new.key(), Some(Entry { object: new, ..entry }));
-                Ok(())
+                shared.change_link(&mut inner, &ObjectKey::link(&name), change).await
             }
             .boxed()
         })
@@ -98,20 +103,16 @@ impl Transaction {
 impl Shared {
     async fn create_link(&self, inner: &mut Inner, new: NewLink) -> Result<Link, TxError> {
         let scope = self.scope()?.clone();
-        if self.labelled(inner, &scope, &new.label).is_some() {
-            return Err(TxError::LabelTaken(new.label.escape_default().to_string()));
-        }
-        let chosen = new.name.as_deref().map(str::parse::<LinkName>).transpose()?;
-        if let Some(name) = chosen.as_ref().filter(|name| name.is_picked()) {
-            return Err(TxError::NameReserved(name.clone()));
-        }
+        self.check_label(inner, &scope, &new.label)?;
+        let chosen = new.name.as_deref().map(chosen_name).transpose()?;
+        let isolated = new.master.as_ref().is_some_and(|bridge| self.isolates(inner, bridge));
         let mut attempt = 0;
         loop {
             let name = match &chosen {
                 Some(name) => name.clone(),
                 None => pick(&scope, &new.label, attempt),
             };
-            let link = describe(&new, &scope, name);
+            let link = Link { isolated, ..describe(&new, &scope, name) };
             match self.create(inner, Object::Link(link.clone()), Some(new.label.clone())).await {
                 Ok(()) => return Ok(link),
                 Err(TxError::Kernel(error)) if error.is_exists() => {
@@ -126,6 +127,97 @@ impl Shared {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn adopt_bridge(
+        &self,
+        inner: &mut Inner,
+        label: String,
+        name: &str,
+        mtu: Option<u32>,
+    ) -> Result<Link, TxError> {
+        let scope = self.scope()?.clone();
+        self.check_label(inner, &scope, &label)?;
+        let name = chosen_name(name)?;
+        // The kernel would let two have it.
+        let claim = self.ledger.claim(ObjectKey::link(&name));
+        inner.claims.push(claim.ok_or_else(|| TxError::NameTaken(name.clone()))?);
+        let link = Link {
+            name,
+            kind: LinkKind::Bridge,
+            mtu,
+            mac: None,
+            master: None,
+            up: true,
+            hairpin: false,
+            isolated: false,
+            adopted: true,
+            alias: String::new(),
+        };
+        self.create(inner, Object::Link(link.clone()), Some(label)).await?;
+        Ok(link)
+    }
+
+    fn check_label(&self, inner: &Inner, scope: &Scope, label: &str) -> Result<(), TxError> {
+        match self.labelled(inner, scope, label) {
+            Some(_) => Err(TxError::LabelTaken(label.escape_default().to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the ports of a bridge may not talk to each other.
+    fn isolates(&self, inner: &Inner, bridge: &LinkName) -> bool {
+        self.policy(inner, bridge).is_ok_and(|policy| !policy.inter_container)
+    }
+
+    /// Lets the ports of a bridge talk to each other, or keeps them from it.
+    pub(super) async fn isolate_ports(
+        &self,
+        inner: &mut Inner,
+        network: &NetworkId,
+        policy: &Policy,
+    ) -> Result<(), TxError> {
+        let isolated = !policy.inter_container;
+        let is_port = |entry: &Entry| match &entry.object {
+            Object::Link(link) => {
+                link.master.as_ref() == Some(&policy.link)
+                    && link.isolated != isolated
+                    && !entry.doomed
+            }
+            _ => false,
+        };
+        let ports: Vec<ObjectKey> = {
+            let state = self.ledger.read();
+            let stored = state.objects.of_network(network).map(|(key, _)| key);
+            let known = stored.chain(inner.changes.objects.keys());
+            known.filter(|key| inner.entry(&state, key).is_some_and(is_port)).cloned().collect()
+        };
+        for key in ports {
+            self.change_link(inner, &key, |link| link.isolated = isolated).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes a link of which there is a row.
+    pub(super) async fn change_link(
+        &self,
+        inner: &mut Inner,
+        key: &ObjectKey,
+        change: impl FnOnce(&mut Link),
+    ) -> Result<(), TxError> {
+        let row = inner.entry(&self.ledger.read(), key).cloned();
+        let Some(Entry { object: Object::Link(old), .. }) = &row else { return Ok(()) };
+        let mut new = old.clone();
+        change(&mut new);
+        if new == *old {
+            return Ok(());
+        }
+        let (old, new) = (Object::Link(old.clone()), Object::Link(new));
+        let undo = self.kernel.replace(&old, &new).await.map_err(TxError::Kernel)?;
+        inner.done.push(undo);
+        let row = row.map(|row| Entry { object: new, ..row });
+        inner.changes.objects.insert(key.clone(), row);
+        Ok(())
     }
 
     /// A link of this driver's, with its row.
@@ -167,6 +259,12 @@ impl Shared {
     }
 }
 
+/// A name that the user chose.
+fn chosen_name(name: &str) -> Result<LinkName, TxError> {
+    let name: LinkName = name.parse()?;
+    if name.is_picked() { Err(TxError::NameReserved(name)) } else { Ok(name) }
+}
+
 fn pick(scope: &Scope, label: &str, attempt: u32) -> LinkName {
     let endpoint = scope.endpoint.as_ref().map_or("", |endpoint| endpoint.as_str());
     LinkName::pick(&[scope.driver.as_str(), scope.network.as_str(), endpoint, label], attempt)
@@ -188,6 +286,8 @@ fn describe(new: &NewLink, scope: &Scope, name: LinkName) -> Link {
         master: new.master.clone(),
         up: true,
         hairpin: false,
+        isolated: false,
+        adopted: false,
         alias: scope.alias(),
     }
 }

@@ -81,18 +81,23 @@ impl Transaction {
 
     /// Says something to the firewall; what was said about the same before is replaced.
     pub async fn set_firewall(&self, rule: FirewallEntry) -> Result<(), TxError> {
-        self.step(|shared, mut inner| async move { shared.set_firewall(&mut inner, rule) }.boxed())
-            .await
+        self.step(|shared, mut inner| {
+            async move { shared.set_firewall(&mut inner, rule).await }.boxed()
+        })
+        .await
     }
 }
 
 // === impl Shared ===
 
 impl Shared {
-    fn set_firewall(&self, inner: &mut Inner, rule: FirewallEntry) -> Result<(), TxError> {
+    async fn set_firewall(&self, inner: &mut Inner, rule: FirewallEntry) -> Result<(), TxError> {
         let scope = self.scope()?.clone();
         self.link(inner, rule.link())?;
         inner.count(&self.limits)?;
+        if let FirewallEntry::Policy(policy) = &rule {
+            self.isolate_ports(inner, &scope.network, policy).await?;
+        }
         let object = Object::Firewall(rule.clone());
         let key = object.key();
         let sequence = self.ledger.next_sequence();

@@ -46,16 +46,14 @@ impl Transaction {
 
 impl Shared {
     async fn publish(&self, inner: &mut Inner, new: NewPort) -> Result<u16, TxError> {
-        let (row, link) = self.link(inner, &new.link)?;
+        let (_, link) = self.link(inner, &new.link)?;
         let bridge = link.master.clone().ok_or_else(|| TxError::NoBridge(new.link.clone()))?;
         let policy = self.policy(inner, &bridge)?;
         let ports = ports(&new, &policy);
         if ports.is_empty() {
             return Err(TxError::NothingToPublish(new.binding.container_port));
         }
-        if !link.hairpin {
-            self.set_hairpin(inner, row).await?;
-        }
+        self.change_link(inner, &ObjectKey::link(&new.link), |link| link.hairpin = true).await?;
         if ports.iter().all(|port| port.host.is_none()) {
             for port in ports {
                 self.create(inner, Object::Port(port), None).await?;
@@ -122,19 +120,8 @@ impl Shared {
         Ok(())
     }
 
-    async fn set_hairpin(&self, inner: &mut Inner, row: Entry) -> Result<(), TxError> {
-        let Object::Link(old) = &row.object else { return Ok(()) };
-        let mut new = old.clone();
-        new.hairpin = true;
-        let new = Object::Link(new);
-        let undo = self.kernel.replace(&row.object, &new).await.map_err(TxError::Kernel)?;
-        inner.done.push(undo);
-        inner.changes.objects.insert(new.key(), Some(Entry { object: new, ..row }));
-        Ok(())
-    }
-
     /// What was said about a bridge, in this call or before.
-    fn policy(&self, inner: &Inner, bridge: &LinkName) -> Result<Policy, TxError> {
+    pub(super) fn policy(&self, inner: &Inner, bridge: &LinkName) -> Result<Policy, TxError> {
         let state = self.ledger.read();
         match inner.entry(&state, &ObjectKey::policy(bridge)).map(|entry| &entry.object) {
             Some(Object::Firewall(FirewallEntry::Policy(policy))) => Ok(policy.clone()),

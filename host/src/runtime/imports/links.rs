@@ -70,6 +70,16 @@ impl Host for CallState {
         self.handle_of(link)
     }
 
+    async fn adopt_bridge(
+        &mut self,
+        label: String,
+        name: String,
+        mtu: Option<u32>,
+    ) -> Outcome<Handle> {
+        let link = self.transaction.adopt_bridge(label, name, mtu).await;
+        self.handle_of(link)
+    }
+
     async fn create_veth(
         &mut self,
         label: String,

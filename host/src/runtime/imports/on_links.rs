@@ -132,7 +132,7 @@ impl sysctl::Host for CallState {
     ) -> Outcome<()> {
         let link = self.link_name(&link)?;
         let ipv6 = family == IpFamily::Ipv6;
-        self.create(Object::Sysctl(Sysctl { link, ipv6, key, value })).await
+        self.create(Object::Sysctl(Sysctl { link, ipv6, key, value, before: None })).await
     }
 }
 

@@ -5,6 +5,7 @@
 //! only place that writes to the terminal.
 
 pub mod args;
+mod explain;
 mod output;
 mod serve;
 mod show;
@@ -26,6 +27,9 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command {
         Command::Serve(options) => serve::run(options, &args.global).map_err(|e| chain(&e)),
+        Command::Explain { code } => {
+            explain::run(code.as_deref(), args.global.json).map_err(|e| chain(&e))
+        }
         command => show::run(&command, &args.global).map_err(|e| chain(&e)),
     };
     match done {

@@ -3,35 +3,50 @@
 //! One TOML file, or none at all: then there are the built-in drivers. A key that is
 //! not known is an error with its line, since a misspelt one would otherwise do nothing.
 
+mod driver;
+
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::id::DriverName;
+pub use self::driver::{Digest, DriverConfig, InvalidValue, LimitsConfig};
+use crate::{id::DriverName, runtime::Settings};
 
 /// Where the config file is unless said otherwise.
 pub const DEFAULT_PATH: &str = "/etc/wasmnet/config.toml";
+/// The folder beside it with one file a driver.
+const DRIVERS: &str = "drivers.d";
 
 /// The config file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+struct File {
     /// Drivers beside, or in place of, the built-in ones.
     #[serde(default, rename = "driver")]
-    pub drivers: Vec<DriverConfig>,
+    drivers: Vec<DriverConfig>,
 }
 
-/// A driver that an operator added.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DriverConfig {
-    /// Its name in Docker, and its socket's. A built-in driver of that name gives way.
+/// What the operator wants.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Drivers beside, or in place of, the built-in ones; and built-in ones of which the
+    /// operator has something to say.
+    pub drivers: Vec<Configured>,
+}
+
+/// A driver of the operator's.
+#[derive(Debug, Clone)]
+pub struct Configured {
+    /// Its name in Docker.
     pub name: DriverName,
-    /// The component's file.
-    pub component: PathBuf,
+    /// The component's file; none means the built-in driver of that name.
+    pub component: Option<PathBuf>,
+    /// What else is said of it.
+    pub settings: Settings,
 }
 
 /// What is wrong with a config file.
@@ -59,12 +74,40 @@ pub enum Error {
         message: String,
     },
     /// Two drivers have one name.
-    #[error("config file {}: two drivers are called {name}; give one another name", .path.display())]
+    #[error("config file {}: another driver is called {name}, too; give one another name", .path.display())]
     Twice {
         /// The file.
         path: PathBuf,
         /// The name.
         name: DriverName,
+    },
+    /// A driver has no name.
+    #[error("config file {}: a driver has no name; write name = \"…\"", .path.display())]
+    NoName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A driver's own file is called otherwise than the driver.
+    #[error("config file {}: the driver is called {name}, and so its file must be {name}.toml", .path.display())]
+    FileName {
+        /// The file.
+        path: PathBuf,
+        /// The driver's name.
+        name: DriverName,
+    },
+    /// A driver is to be built in, but there is none of that name.
+    #[error("config file {}: driver {name} has no component, and there is no built-in one of that name", .path.display())]
+    NotBuiltIn {
+        /// The file.
+        path: PathBuf,
+        /// The driver's name.
+        name: DriverName,
+    },
+    /// Others could write what decides over rights.
+    #[error("config file {} can be written by others than root; run chown root and chmod go-w on it", .path.display())]
+    Writable {
+        /// The file.
+        path: PathBuf,
     },
     /// A driver's file is not there.
     #[error("driver {name}: cannot read component {}", .path.display())]
@@ -82,75 +125,158 @@ pub enum Error {
 // === impl Config ===
 
 impl Config {
-    /// Reads a config file; without a path the default one, which may be missing.
+    /// Reads a config file, without a path the default one, which may be missing; and the
+    /// drivers' own files in the folder beside it.
     pub fn load(path: Option<&Path>) -> Result<Self, Error> {
         let (path, must_exist) = match path {
             Some(path) => (path, true),
             None => (Path::new(DEFAULT_PATH), false),
         };
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
-                return Ok(Self::default());
+        let mut config = Self::default();
+        if let Some(File { drivers }) = read::<File>(path, must_exist)? {
+            for driver in drivers {
+                let name = driver.name.clone();
+                let name = name.ok_or_else(|| Error::NoName { path: path.to_owned() })?;
+                config.add(path, name, &driver)?;
             }
-            Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
-        };
-        let config = Self::parse(path, &text)?;
-        config.check(path)?;
+        }
+        for path in driver_files(path)? {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            if let Some(driver) = read::<DriverConfig>(&path, true)? {
+                let named = driver.name.clone().filter(|name| name.as_str() != stem);
+                match (named, stem.parse::<DriverName>()) {
+                    (None, Ok(name)) => config.add(&path, name, &driver)?,
+                    (Some(name), _) => return Err(Error::FileName { path, name }),
+                    (None, Err(_)) => return Err(Error::NoName { path }),
+                }
+            }
+        }
         Ok(config)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            let before = text.get(..at).unwrap_or(text);
-            Error::Parse {
-                path: path.to_owned(),
-                line: before.matches('\n').count() + 1,
-                column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
-                message: error.message().to_owned(),
-            }
-        })
-    }
-
-    fn check(&self, path: &Path) -> Result<(), Error> {
-        for (index, driver) in self.drivers.iter().enumerate() {
-            if self.drivers.iter().take(index).any(|other| other.name == driver.name) {
-                return Err(Error::Twice { path: path.to_owned(), name: driver.name.clone() });
-            }
-            fs::File::open(&driver.component).map_err(|source| Error::Component {
-                name: driver.name.clone(),
-                path: driver.component.clone(),
-                source,
-            })?;
+    fn add(&mut self, path: &Path, name: DriverName, driver: &DriverConfig) -> Result<(), Error> {
+        let path = path.to_owned();
+        if self.drivers.iter().any(|other| other.name == name) {
+            return Err(Error::Twice { path, name });
         }
+        match &driver.component {
+            Some(component) => {
+                fs::File::open(component).map_err(|source| Error::Component {
+                    name: name.clone(),
+                    path: component.clone(),
+                    source,
+                })?;
+            }
+            None if !crate::builtin::has(&name) => return Err(Error::NotBuiltIn { path, name }),
+            None => {}
+        }
+        let (component, settings) = (driver.component.clone(), driver.settings());
+        self.drivers.push(Configured { name, component, settings });
         Ok(())
     }
+}
+
+/// The drivers' own files in the folder beside the config file, by name.
+fn driver_files(config: &Path) -> Result<Vec<PathBuf>, Error> {
+    let folder = config.with_file_name(DRIVERS);
+    let read = |source| Error::Read { path: folder.clone(), source };
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(read(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(read)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Reads one file; none if it is not there and need not be.
+fn read<T: DeserializeOwned>(path: &Path, must_exist: bool) -> Result<Option<T>, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let own = rustix::process::geteuid().as_raw();
+    if ![0, own].contains(&metadata.uid()) || metadata.mode() & 0o022 != 0 {
+        return Err(Error::Writable { path: path.to_owned() });
+    }
+    let text = fs::read_to_string(path).map_err(failed)?;
+    parse(path, &text).map(Some)
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let before = text.get(..at).unwrap_or(text);
+        Error::Parse {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
+            message: error.message().to_owned(),
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Config, String> {
-        Config::parse(Path::new("c.toml"), text).map_err(|error| error.to_string())
+    fn file(text: &str) -> Result<File, String> {
+        parse(Path::new("c.toml"), text).map_err(|error| error.to_string())
     }
 
     #[test]
     fn drivers_are_read() {
-        let config = parse("[[driver]]\nname = \"acme\"\ncomponent = \"/a.wasm\"\n").unwrap();
-        assert_eq!(config.drivers[0].name.as_str(), "acme");
-        assert_eq!(parse("").unwrap(), Config::default());
+        let config = file(
+            "[[driver]]\nname = \"acme\"\ncomponent = \"/a.wasm\"\n\
+             [driver.grants]\nlinks = [\"bridge\"]\npublish = [\"80\", \"8000-8999\"]\n\
+             [driver.limits]\nmemory = \"32MiB\"\ndeadline = \"500ms\"\nstore = \"1MiB\"\n\
+             [driver.config]\nserver = \"one\"\n",
+        );
+        let driver = &config.unwrap().drivers[0];
+        assert_eq!(driver.name.as_ref().unwrap().as_str(), "acme");
+        let settings = driver.settings();
+        assert_eq!(settings.call_limits.memory, 32 << 20);
+        assert_eq!(settings.call_limits.deadline.as_millis(), 500);
+        assert_eq!(settings.limits.store_bytes, 1 << 20);
+        assert_eq!(settings.grants.unwrap().publish.len(), 2);
+        assert_eq!(settings.config["server"], "one");
+        assert_eq!(file("").unwrap(), File::default());
+    }
+
+    #[test]
+    fn a_strangers_driver_has_nothing_that_is_not_granted() {
+        let config = file("[[driver]]\nname = \"acme\"\ncomponent = \"/a.wasm\"\n").unwrap();
+        assert_eq!(config.drivers[0].settings().grants, Some(Default::default()));
+        let built_in = file("[[driver]]\nname = \"wasm-bridge\"\n").unwrap();
+        assert_eq!(built_in.drivers[0].settings().grants, None, "what it asks for");
     }
 
     #[test]
     fn mistakes_are_told_with_their_place() {
-        let error = parse("[[driver]]\nname = \"acme\"\ncomponnent = \"/a.wasm\"\n").unwrap_err();
-        assert!(
-            error.starts_with("config file c.toml, line 3, column 1: unknown field"),
-            "{error}"
-        );
-        let error = parse("[[driver]]\nname = \"a/b\"\ncomponent = \"x\"\n").unwrap_err();
+        let begin = "[[driver]]\nname = \"acme\"\n";
+        for (text, place, says) in [
+            ("componnent = \"/a.wasm\"\n", "line 3, column 1", "unknown field `componnent`"),
+            ("digest = \"sha256:12\"\n", "line 3, column 10", "is not a digest"),
+            ("[driver.grants]\nlink = []\n", "line 4, column 1", "unknown field `link`"),
+            ("[driver.grants]\nlinks = [\"tun\"]\n", "line 4, column 10", "unknown variant `tun`"),
+            ("[driver.grants]\npublish = [\"0\"]\n", "line 4, column 12", "neither a port"),
+            ("[driver.grants]\nadopt = [\"a/b\"]\n", "line 4, column 10", "pattern of names"),
+            ("[driver.limits]\nmemory = \"1GiB\"\n", "line 4, column 10", "1 MiB to 64 MiB"),
+            ("[driver.limits]\ndeadline = \"1h\"\n", "line 4, column 12", "10ms to 60s"),
+        ] {
+            let error = file(&format!("{begin}{text}")).unwrap_err();
+            assert!(error.contains(place) && error.contains(says), "{text}: {error}");
+        }
+        let error = file("[[driver]]\nname = \"a/b\"\ncomponent = \"x\"\n").unwrap_err();
         assert!(error.contains("line 2") && error.contains("is not a driver name"), "{error}");
     }
 }

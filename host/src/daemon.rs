@@ -4,10 +4,7 @@
 //! directory is locked, then kernel and ledger are brought together, and only then do
 //! the sockets appear: whoever sees one can use it.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use rustix::thread::CapabilitySet;
 use tokio::{sync::watch, task::JoinSet};
@@ -18,11 +15,12 @@ use crate::{
     dispatch::{Dispatcher, Drivers, Slot},
     docker,
     error::chain,
+    grants::Authority,
     id::DriverName,
     kernel::{self, Kernel, linux::Linux},
-    ledger::{self, Ledger, Limits, Transaction},
+    ledger::{self, Caller, Ledger, Limits, Transaction},
     reconcile,
-    runtime::{Call, CallLimits, Driver, LoadError, Runtime},
+    runtime::{Call, CallLimits, Driver, LoadError, Runtime, Settings},
     sockets::{self, Socket},
     store::{self, Store},
 };
@@ -98,7 +96,7 @@ impl Daemon {
         let sources = sources(&config);
         let socket_of = |name: &DriverName| options.plugin_dir.join(format!("{name}.sock"));
         let admin = options.run_dir.join(admin::SOCKET);
-        for name in sources.iter().map(|(name, _)| name) {
+        for name in sources.iter().map(|(name, _, _)| name) {
             sockets::check(&socket_of(name))?;
         }
         sockets::check(&admin)?;
@@ -152,17 +150,22 @@ fn has_net_admin() -> bool {
 }
 
 /// The drivers by name: the built-in ones, and the operator's over them.
-fn sources(config: &Config) -> Vec<(DriverName, Source)> {
-    let configured = config
-        .drivers
-        .iter()
-        .map(|driver| (driver.name.clone(), Source::File(driver.component.clone())));
+fn sources(config: &Config) -> Vec<(DriverName, Source, Settings)> {
+    let configured = |name: &DriverName| config.drivers.iter().find(|driver| driver.name == *name);
     let built_in = builtin::DRIVERS.iter().filter_map(|(name, bytes)| {
         let name: DriverName = name.parse().ok()?;
-        let replaced = config.drivers.iter().any(|driver| driver.name == name);
-        (!replaced).then_some((name, Source::BuiltIn(bytes)))
+        let settings = match configured(&name) {
+            Some(driver) if driver.component.is_some() => return None,
+            Some(driver) => driver.settings.clone(),
+            None => Settings::default(),
+        };
+        Some((name, Source::BuiltIn(bytes), settings))
     });
-    built_in.chain(configured).collect()
+    let files = config.drivers.iter().filter_map(|driver| {
+        let component = driver.component.clone()?;
+        Some((driver.name.clone(), Source::File(component), driver.settings.clone()))
+    });
+    built_in.chain(files).collect()
 }
 
 /// Loads drivers. One that fails does not keep the others from working.
@@ -170,23 +173,28 @@ async fn load(
     runtime: &Arc<Runtime>,
     kernel: &Arc<dyn Kernel>,
     ledger: &Arc<Ledger>,
-    sources: Vec<(DriverName, Source)>,
+    sources: Vec<(DriverName, Source, Settings)>,
 ) -> Drivers {
     let mut drivers = Drivers::default();
-    for (name, source) in sources {
+    for (name, source, settings) in sources {
         let call = || Call {
             transaction: Transaction::begin(
                 Arc::clone(kernel),
                 Arc::clone(ledger),
-                name.clone(),
-                None,
-                Limits::default(),
+                Caller {
+                    driver: name.clone(),
+                    scope: None,
+                    limits: Limits::default(),
+                    authority: Authority::default(),
+                },
             ),
             limits: CallLimits::default(),
         };
         let loaded = match &source {
-            Source::File(path) => Driver::load(runtime, name.clone(), path, call).await,
-            Source::BuiltIn(bytes) => Driver::from_bytes(runtime, name.clone(), *bytes, call).await,
+            Source::File(path) => Driver::load(runtime, name.clone(), path, settings, call).await,
+            Source::BuiltIn(bytes) => {
+                Driver::from_bytes(runtime, name.clone(), *bytes, settings, call).await
+            }
         };
         let slot = match loaded {
             Ok(driver) => Slot::Ready(Arc::new(driver)),
@@ -198,9 +206,4 @@ async fn load(
         drivers.insert(name, slot);
     }
     drivers
-}
-
-/// The state directory of the default installation.
-pub fn default_state_dir() -> &'static Path {
-    Path::new("/var/lib/wasmnet")
 }

@@ -30,10 +30,12 @@ pub use self::{
     error::Error,
 };
 use crate::{
+    grants::{About, Authority},
     id::{DriverName, NetworkId},
     kernel::Kernel,
-    ledger::{Ledger, Limits, Scope, Transaction},
-    runtime::{Call, CallLimits, Driver},
+    ledger::{Caller, Ledger, Limits, Scope, Transaction},
+    model::Network,
+    runtime::{Call, Driver},
 };
 
 /// Takes calls to drivers.
@@ -83,13 +85,21 @@ impl Dispatcher {
         self.drivers.get(name).map_err(Error::Call)
     }
 
-    fn begin(&self, driver: &DriverName, scope: Option<Scope>) -> Transaction {
+    /// Begins a call about a network, or about none.
+    fn begin(&self, name: &DriverName, scope: Option<Scope>, of: Option<&Network>) -> Transaction {
         let (kernel, ledger) = (Arc::clone(&self.kernel), Arc::clone(&self.ledger));
-        Transaction::begin(kernel, ledger, driver.clone(), scope, Limits::default())
+        // Without its driver the host only removes, and needs no leave for that.
+        let (limits, permits) = match self.drivers.get(name) {
+            Ok(driver) => (driver.settings.limits, Arc::clone(&driver.permits)),
+            Err(_) => (Limits::default(), Arc::default()),
+        };
+        let authority = Authority::new(permits, of.map(About::from).unwrap_or_default());
+        let caller = Caller { driver: name.clone(), scope, limits, authority };
+        Transaction::begin(kernel, ledger, caller)
     }
 
-    fn call(&self, transaction: &Transaction) -> Call {
-        Call { transaction: transaction.clone(), limits: CallLimits::default() }
+    fn call(&self, driver: &Driver, transaction: &Transaction) -> Call {
+        Call { transaction: transaction.clone(), limits: driver.settings.call_limits }
     }
 
     /// Ends a transaction by what came of the call: rolls it back, or leaves it to

@@ -30,7 +30,7 @@ pub use self::{
     keys::{KeyScope, StoreKey},
     objects::Objects,
     record::{ALIAS_PREFIX, EndpointKey, EndpointRecord, Entry, Joined, NetworkRecord, Scope},
-    transaction::{Keys, Limits, NewLink, NewLinkKind, NewPort, Transaction, TxError},
+    transaction::{Caller, Keys, Limits, NewLink, NewLinkKind, NewPort, Transaction, TxError},
 };
 use crate::{
     id::{DriverName, EndpointId, NetworkId},

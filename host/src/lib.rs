@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod docker;
 pub mod error;
 pub mod firewall;
+pub mod grants;
 pub mod id;
 pub mod kernel;
 pub mod ledger;

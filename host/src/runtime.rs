@@ -23,7 +23,7 @@ mod network;
 
 pub use self::{
     call::{Call, CallLimits},
-    component::{Driver, Manifest},
+    component::{Driver, Manifest, Settings},
     engine::Runtime,
     error::{CallError, LoadError},
     network::Endpoint,

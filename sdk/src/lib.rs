@@ -22,7 +22,12 @@
 //!     }
 //! }
 //!
-//! wasmnet_sdk::network_driver! { driver: Wire, name: "wire", description: "A bare bridge." }
+//! wasmnet_sdk::network_driver! {
+//!     driver: Wire,
+//!     name: "wire",
+//!     description: "A bare bridge.",
+//!     grants: { "links": ["bridge"] },
+//! }
 //! # fn main() {}
 //! ```
 
@@ -38,7 +43,7 @@ pub mod bindings;
 
 pub use self::{
     bindings::network::wasmnet::driver::{
-        addresses, clock, firewall, links, log, neighbours, random, routes, store, sysctl,
+        addresses, clock, config, firewall, links, log, neighbours, random, routes, store, sysctl,
         types::{
             DriverOption, Error, ErrorCode, IpAddress, IpFamily, IpNetwork, MacAddress,
             PortBinding, Protocol,

@@ -14,11 +14,12 @@ pub const fn __bytes<const N: usize>(text: &str) -> [u8; N] {
 }
 
 /// Writes the manifest's custom section. Name and description must not contain
-/// quotes or backslashes: they go into JSON as they are.
+/// quotes or backslashes: they go into JSON as they are. So do the grants, which Rust
+/// reads as tokens and so may stand there as plain JSON.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __manifest {
-    ($name:literal, $description:literal) => {
+    ($name:literal, $description:literal, $grants:tt) => {
         const _: () = {
             const MANIFEST: &str = concat!(
                 "{\"name\":\"",
@@ -27,7 +28,9 @@ macro_rules! __manifest {
                 env!("CARGO_PKG_VERSION"),
                 "\",\"description\":\"",
                 $description,
-                "\"}"
+                "\",\"grants\":",
+                stringify!($grants),
+                "}"
             );
             #[cfg(target_arch = "wasm32")]
             #[allow(unsafe_code, reason = "only names the custom section the bytes go to")]
@@ -39,10 +42,18 @@ macro_rules! __manifest {
 }
 
 /// Exports a [`NetworkDriver`](crate::NetworkDriver) from this component.
+///
+/// `grants` is what the driver asks for, as JSON with the keys of the operator's
+/// `[driver.grants]`; what it does not ask for it does not get.
 #[macro_export]
 macro_rules! network_driver {
-    (driver: $driver:ty, name: $name:literal, description: $description:literal $(,)?) => {
-        $crate::__manifest!($name, $description);
+    (
+        driver: $driver:ty,
+        name: $name:literal,
+        description: $description:literal
+        $(, grants: { $($grants:tt)* })? $(,)?
+    ) => {
+        $crate::__manifest!($name, $description, { $($($grants)*)? });
         type __WasmnetDriver = $crate::__NetworkAdapter<$driver>;
         $crate::bindings::network::export_network!(
             __WasmnetDriver with_types_in $crate::bindings::network
@@ -51,10 +62,17 @@ macro_rules! network_driver {
 }
 
 /// Exports an [`IpamDriver`](crate::IpamDriver) from this component.
+///
+/// `grants` as for [`network_driver!`](crate::network_driver).
 #[macro_export]
 macro_rules! ipam_driver {
-    (driver: $driver:ty, name: $name:literal, description: $description:literal $(,)?) => {
-        $crate::__manifest!($name, $description);
+    (
+        driver: $driver:ty,
+        name: $name:literal,
+        description: $description:literal
+        $(, grants: { $($grants:tt)* })? $(,)?
+    ) => {
+        $crate::__manifest!($name, $description, { $($($grants)*)? });
         type __WasmnetDriver = $crate::__IpamAdapter<$driver>;
         $crate::bindings::ipam::export_ipam!(
             __WasmnetDriver with_types_in $crate::bindings::ipam

@@ -21,6 +21,14 @@ wasmnet_sdk::network_driver! {
     driver: Bridge,
     name: "bridge",
     description: "Containers of one host on a Linux bridge, with NAT to the outside.",
+    grants: {
+        "links": ["bridge", "veth"],
+        "adopt": ["*"],
+        "sysctls": ["accept_ra", "disable_ipv6", "route_localnet"],
+        "masquerade": true,
+        "publish": ["1-65535"],
+        "direct-access": true
+    },
 }
 
 // === impl Bridge ===

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     dispatch::Slot,
+    grants::Grants,
     id::{DriverName, EndpointId, NetworkId},
     kernel::Object,
     ledger::{self, EndpointRecord, NetworkRecord},
@@ -48,6 +49,8 @@ pub(super) fn drivers(state: &State) -> Vec<DriverView> {
                 description: driver.manifest.description.clone(),
                 digest: driver.digest.clone(),
                 imports: driver.imports.clone(),
+                wanted: driver.permits.wanted.clone(),
+                granted: driver.permits.granted.clone(),
                 networks: networks(name),
             }
         }
@@ -60,6 +63,8 @@ pub(super) fn drivers(state: &State) -> Vec<DriverView> {
             description: String::new(),
             digest: String::new(),
             imports: Vec::new(),
+            wanted: Grants::default(),
+            granted: Grants::default(),
             networks: networks(name),
         },
     };

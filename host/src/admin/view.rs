@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    grants::Grants,
     id::{DriverName, EndpointId, NetworkId},
     mac::Mac,
     model::{JoinInfo, Protocol},
@@ -58,6 +59,10 @@ pub struct DriverView {
     pub digest: String,
     /// The capabilities it imports.
     pub imports: Vec<String>,
+    /// What its manifest asks for.
+    pub wanted: Grants,
+    /// What the operator grants.
+    pub granted: Grants,
     /// Networks it serves.
     pub networks: usize,
 }

@@ -50,6 +50,11 @@ pub enum Command {
     /// Show drivers
     #[command(subcommand)]
     Driver(Driver),
+    /// Say what a denial's code means, and which grant would allow it
+    Explain {
+        /// The code, as in "denied-route"; without one, all of them
+        code: Option<String>,
+    },
 }
 
 /// Options of `serve`.

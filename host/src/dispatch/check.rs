@@ -64,7 +64,7 @@ pub(super) fn join(
         && prefix.len() <= PREFIX_MAX
         && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if !fits {
-        return Err(wrong(format!("\"{}\" cannot begin a link's name", prefix.escape_default())));
+        return Err(wrong(format!("{} cannot begin a link's name", quoted(prefix))));
     }
     let own = |object: &Object| match object {
         Object::Link(link) => {
@@ -89,8 +89,16 @@ pub(super) fn join(
     if stored || made {
         Ok(())
     } else {
-        let source = interface.source.escape_default();
-        Err(wrong(format!("\"{source}\" is no link of this endpoint")))
+        Err(wrong(format!("{} is no link of this endpoint", quoted(&interface.source))))
+    }
+}
+
+/// A driver's word in a sentence, or how long it is if nobody would read it.
+fn quoted(text: &str) -> String {
+    const READABLE: usize = 40;
+    match text.len() {
+        0..=READABLE => format!("\"{}\"", text.escape_default()),
+        length => format!("a name of {length} bytes"),
     }
 }
 

@@ -44,8 +44,9 @@ impl Dispatcher {
 
         let driver = self.driver(name)?;
         let key = EndpointKey { network: network.clone(), endpoint: request.id.clone() };
-        let transaction = self.begin(name, Some(scope_of(name, &key)));
-        let answer = driver.create_endpoint(self.call(&transaction), &of.network, &request).await;
+        let transaction = self.begin(name, Some(scope_of(name, &key)), Some(&of.network));
+        let answer =
+            driver.create_endpoint(self.call(&driver, &transaction), &of.network, &request).await;
         let answer = answer
             .and_then(|settings| check::settings(&self.ledger.read(), network, &request, settings));
         let settings = self.settle(&transaction, answer).await?;
@@ -73,9 +74,10 @@ impl Dispatcher {
         let driver = self.driver(name)?;
         let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
         let scope = scope_of(name, &key);
-        let transaction = self.begin(name, Some(scope.clone()));
-        let answer =
-            driver.join(self.call(&transaction), &of.network, view(&record), sandbox).await;
+        let transaction = self.begin(name, Some(scope.clone()), Some(&of.network));
+        let answer = driver
+            .join(self.call(&driver, &transaction), &of.network, view(&record), sandbox)
+            .await;
         let changes = transaction.changes().await;
         let answer = answer.and_then(|info| {
             check::join(&self.ledger.read(), &changes, &scope, &info).map(|()| info)
@@ -102,10 +104,10 @@ impl Dispatcher {
         }
         let driver = self.driver(name)?;
         let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
-        let transaction = self.begin(name, Some(scope_of(name, &key)));
+        let transaction = self.begin(name, Some(scope_of(name, &key)), Some(&of.network));
         // Other ports than before: the old ones go, in the same step.
         transaction.sweep_ports(&scope_of(name, &key)).await;
-        let call = self.call(&transaction);
+        let call = self.call(&driver, &transaction);
         let answer = driver.program(call, &of.network, view(&record), &ports).await;
         self.settle(&transaction, answer).await?;
         let programmed = Some(ports);
@@ -156,8 +158,8 @@ impl Dispatcher {
         };
         let driver = self.driver(name)?;
         let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
-        let transaction = self.begin(name, Some(scope_of(name, &key)));
-        let call = self.call(&transaction);
+        let transaction = self.begin(name, Some(scope_of(name, &key)), Some(&of.network));
+        let call = self.call(&driver, &transaction);
         let info = driver.endpoint_info(call, &of.network, view(&record)).await;
         transaction.roll_back().await;
         Ok(info?)
@@ -235,10 +237,10 @@ impl Dispatcher {
         }
         let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
         let scope = scope_of(name, &key);
-        let transaction = self.begin(name, Some(scope.clone()));
+        let transaction = self.begin(name, Some(scope.clone()), Some(&of.network));
         let asked = match self.driver(name) {
             Ok(driver) => {
-                let call = self.call(&transaction);
+                let call = self.call(&driver, &transaction);
                 step.ask(&driver, call, &of.network, view(&record)).await.map_err(Error::from)
             }
             Err(error) => Err(error),
@@ -247,7 +249,7 @@ impl Dispatcher {
             Ok(()) => (transaction, None),
             Err(error) => {
                 transaction.roll_back().await;
-                (self.begin(name, Some(scope.clone())), Some(error))
+                (self.begin(name, Some(scope.clone()), Some(&of.network)), Some(error))
             }
         };
         match step {

@@ -25,8 +25,8 @@ impl Dispatcher {
     ) -> Result<ReservedPool, Error> {
         let _order = self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await;
         let driver = self.driver(name)?;
-        let transaction = self.begin(name, None);
-        let answer = driver.request_pool(self.call(&transaction), request).await;
+        let transaction = self.begin(name, None, None);
+        let answer = driver.request_pool(self.call(&driver, &transaction), request).await;
         let pool = self.settle(&transaction, answer).await?;
         transaction.commit().await?;
         Ok(pool)
@@ -37,8 +37,8 @@ impl Dispatcher {
         let _order = self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await;
         let _quiet = self.pools.lock((name.clone(), pool.to_owned())).await;
         let driver = self.driver(name)?;
-        let transaction = self.begin(name, None);
-        let answer = driver.release_pool(self.call(&transaction), pool).await;
+        let transaction = self.begin(name, None, None);
+        let answer = driver.release_pool(self.call(&driver, &transaction), pool).await;
         self.settle(&transaction, answer).await?;
         Ok(transaction.commit().await?)
     }
@@ -53,8 +53,8 @@ impl Dispatcher {
     ) -> Result<IpNet, Error> {
         let _order = self.pools.lock((name.clone(), pool.to_owned())).await;
         let driver = self.driver(name)?;
-        let transaction = self.begin(name, None);
-        let call = self.call(&transaction);
+        let transaction = self.begin(name, None, None);
+        let call = self.call(&driver, &transaction);
         let answer = driver.request_address(call, pool, address, options).await;
         let net = self.settle(&transaction, answer).await?;
         transaction.commit().await?;
@@ -70,8 +70,8 @@ impl Dispatcher {
     ) -> Result<(), Error> {
         let _order = self.pools.lock((name.clone(), pool.to_owned())).await;
         let driver = self.driver(name)?;
-        let transaction = self.begin(name, None);
-        let answer = driver.release_address(self.call(&transaction), pool, address).await;
+        let transaction = self.begin(name, None, None);
+        let answer = driver.release_address(self.call(&driver, &transaction), pool, address).await;
         self.settle(&transaction, answer).await?;
         Ok(transaction.commit().await?)
     }

@@ -16,9 +16,9 @@ impl Dispatcher {
         name: &DriverName,
         options: &Options,
     ) -> Result<(bool, bool), Error> {
-        let transaction = self.begin(name, None);
+        let transaction = self.begin(name, None, None);
         let driver = self.driver(name)?;
-        let skip = driver.gateway_allocation(self.call(&transaction), options).await;
+        let skip = driver.gateway_allocation(self.call(&driver, &transaction), options).await;
         transaction.roll_back().await;
         Ok(skip?)
     }
@@ -34,8 +34,8 @@ impl Dispatcher {
     ) -> Result<Options, Error> {
         let _order = self.lock_network(id).await;
         let driver = self.driver(name)?;
-        let transaction = self.begin(name, None);
-        let call = self.call(&transaction);
+        let transaction = self.begin(name, None, None);
+        let call = self.call(&driver, &transaction);
         let answer = driver.allocate_network(call, id.as_str(), options, ipv4, ipv6).await;
         let options = self.settle(&transaction, answer).await?;
         transaction.commit().await?;
@@ -46,8 +46,8 @@ impl Dispatcher {
     pub async fn free_network(&self, name: &DriverName, id: &NetworkId) -> Result<(), Error> {
         let _order = self.lock_network(id).await;
         let driver = self.driver(name)?;
-        let transaction = self.begin(name, None);
-        let answer = driver.free_network(self.call(&transaction), id.as_str()).await;
+        let transaction = self.begin(name, None, None);
+        let answer = driver.free_network(self.call(&driver, &transaction), id.as_str()).await;
         self.settle(&transaction, answer).await?;
         Ok(transaction.commit().await?)
     }
@@ -62,8 +62,9 @@ impl Dispatcher {
         }
         let driver = self.driver(name)?;
         let id = network.id.clone();
-        let transaction = self.begin(name, Some(Scope::network(name.clone(), id.clone())));
-        let answer = driver.create_network(self.call(&transaction), &network).await;
+        let transaction =
+            self.begin(name, Some(Scope::network(name.clone(), id.clone())), Some(&network));
+        let answer = driver.create_network(self.call(&driver, &transaction), &network).await;
         self.settle(&transaction, answer).await?;
         let record = NetworkRecord { driver: name.clone(), network, created: now() };
         transaction.set_network(id.clone(), Some(record)).await;
@@ -77,10 +78,10 @@ impl Dispatcher {
         let _order = self.lock_network(id).await;
         let Some(record) = self.network_record(name, id) else { return Ok(()) };
         let scope = Scope::network(name.clone(), id.clone());
-        let transaction = self.begin(name, Some(scope.clone()));
+        let transaction = self.begin(name, Some(scope.clone()), Some(&record.network));
         let asked = match self.driver(name) {
             Ok(driver) => {
-                let call = self.call(&transaction);
+                let call = self.call(&driver, &transaction);
                 driver.delete_network(call, &record.network).await.map_err(Error::from)
             }
             Err(error) => Err(error),
@@ -89,7 +90,7 @@ impl Dispatcher {
             Ok(()) => (transaction, None),
             Err(error) => {
                 transaction.roll_back().await;
-                (self.begin(name, Some(scope.clone())), Some(error))
+                (self.begin(name, Some(scope.clone()), Some(&record.network)), Some(error))
             }
         };
         transaction.sweep(&scope).await;
@@ -112,8 +113,8 @@ impl Dispatcher {
         appeared: bool,
     ) -> Result<(), Error> {
         let driver = self.driver(name)?;
-        let transaction = self.begin(name, None);
-        let answer = driver.discover(self.call(&transaction), node, appeared).await;
+        let transaction = self.begin(name, None, None);
+        let answer = driver.discover(self.call(&driver, &transaction), node, appeared).await;
         self.settle(&transaction, answer).await?;
         Ok(transaction.commit().await?)
     }
@@ -124,8 +125,9 @@ impl Dispatcher {
         let Some(record) = self.ledger.read().networks.get(id).cloned() else { return Ok(()) };
         let driver = self.driver(&record.driver)?;
         let scope = Scope::network(record.driver.clone(), id.clone());
-        let transaction = self.begin(&record.driver, Some(scope));
-        let answer = driver.restore_network(self.call(&transaction), &record.network).await;
+        let transaction = self.begin(&record.driver, Some(scope), Some(&record.network));
+        let answer =
+            driver.restore_network(self.call(&driver, &transaction), &record.network).await;
         self.settle(&transaction, answer).await?;
         Ok(transaction.commit().await?)
     }

@@ -269,6 +269,16 @@ impl Object {
     }
 }
 
+// === impl Policy ===
+
+impl Policy {
+    /// Whether somebody may reach the containers by their own addresses.
+    pub fn opens(&self) -> bool {
+        let closed = self.ipv4 == Access::Published && self.ipv6 == Access::Published;
+        !closed || !self.trusted.is_empty()
+    }
+}
+
 // === impl FirewallEntry ===
 
 impl FirewallEntry {

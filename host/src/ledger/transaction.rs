@@ -29,6 +29,7 @@ pub use self::{
 };
 use super::{Changes, Claim, EndpointKey, EndpointRecord, Entry, Ledger, NetworkRecord, Scope};
 use crate::{
+    grants::{Authority, Request},
     id::{DriverName, NetworkId},
     kernel::{self, FirewallBatch, Kernel, Link, LinkName, Object, ObjectKey, Sysctl, Undo},
     store::Lasting,
@@ -46,6 +47,18 @@ pub struct Limits {
     pub store_bytes: usize,
 }
 
+/// Who makes a call, and what it may do.
+pub struct Caller {
+    /// The driver.
+    pub driver: DriverName,
+    /// What the call's objects belong to; none for calls about no network.
+    pub scope: Option<Scope>,
+    /// How much it may do.
+    pub limits: Limits,
+    /// What it may do.
+    pub authority: Authority,
+}
+
 /// One driver call.
 #[derive(Clone)]
 pub struct Transaction {
@@ -60,6 +73,7 @@ struct Shared {
     /// What the call's objects belong to; none for calls about no network.
     scope: Option<Scope>,
     limits: Limits,
+    authority: Authority,
     /// Where steps run: the host's threads, not those that guests may keep busy.
     threads: tokio::runtime::Handle,
 }
@@ -87,15 +101,9 @@ impl Default for Limits {
 // === impl Transaction ===
 
 impl Transaction {
-    /// Begins a call of `driver`, whose objects belong to `scope`. Its steps run on the
-    /// threads of the runtime that this is called in.
-    pub fn begin(
-        kernel: Arc<dyn Kernel>,
-        ledger: Arc<Ledger>,
-        driver: DriverName,
-        scope: Option<Scope>,
-        limits: Limits,
-    ) -> Self {
+    /// Begins a call. Its steps run on the threads of the runtime that this is called in.
+    pub fn begin(kernel: Arc<dyn Kernel>, ledger: Arc<Ledger>, caller: Caller) -> Self {
+        let Caller { driver, scope, limits, authority } = caller;
         Self {
             shared: Arc::new(Shared {
                 kernel,
@@ -103,6 +111,7 @@ impl Transaction {
                 driver,
                 scope,
                 limits,
+                authority,
                 threads: tokio::runtime::Handle::current(),
             }),
             inner: Arc::default(),
@@ -260,6 +269,16 @@ impl Shared {
         self.threads.spawn(future).await.map_err(TxError::Panicked)?
     }
 
+    /// Counts an operation of the driver's and asks whether it may do this: the one place
+    /// where anything is denied.
+    fn permit(&self, inner: &mut Inner, request: Request<'_>) -> Result<(), TxError> {
+        inner.count(&self.limits)?;
+        self.authority.check(request).map_err(|denial| {
+            tracing::warn!(driver = %self.driver, code = %denial.code, "{denial}");
+            TxError::Denied(denial)
+        })
+    }
+
     fn scope(&self) -> Result<&Scope, TxError> {
         self.scope.as_ref().ok_or(TxError::NoScope)
     }
@@ -300,7 +319,6 @@ impl Shared {
         let key = object.key();
         // One of this key may be on its way out; if it does not go, the kernel will say so.
         let _ = tokio::time::timeout(REAP_PATIENCE, self.ledger.until_reaped(&key)).await;
-        inner.count(&self.limits)?;
         let stays = {
             let state = self.ledger.read();
             let row = inner.entry(&state, &ObjectKey::link(object.link()));

@@ -1,6 +1,6 @@
 //! One call into a driver: its state, its limits, its end.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, component::ResourceTable};
@@ -11,6 +11,10 @@ use crate::{id::DriverName, ledger::Transaction};
 
 /// Bytes of stdout and stderr that a call may write.
 const OUTPUT_MAX: usize = 16 << 10;
+
+/// Bytes that a guest may hand to the host in one crossing: an import's arguments, or an
+/// export's answer.
+const CROSSING_MAX: usize = 4 << 20;
 
 /// How much time and memory a call has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct CallState {
     pub(super) transaction: Transaction,
     pub(super) table: ResourceTable,
     pub(super) log_lines: u32,
+    /// What the operator wrote for the driver.
+    pub(super) config: Arc<BTreeMap<String, String>>,
     wasi: WasiCtx,
     limits: StoreLimits,
 }
@@ -99,12 +105,15 @@ impl Driver {
             transaction: call.transaction,
             table: ResourceTable::new(),
             log_lines: call.limits.log_lines,
+            config: Arc::clone(&self.settings.config),
             // No arguments, environment, files or sockets.
             wasi: WasiCtxBuilder::new().stdout(output.clone()).stderr(output.clone()).build(),
             limits: StoreLimitsBuilder::new().memory_size(call.limits.memory).build(),
         };
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.limits);
+        // What crosses the boundary at once is copied into the host's memory.
+        store.set_hostcall_fuel(CROSSING_MAX);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         store

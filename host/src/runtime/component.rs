@@ -1,6 +1,6 @@
 //! A component made ready to be called.
 
-use std::{fmt::Write as _, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -8,13 +8,15 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::{
-    Call, LoadError, Runtime,
+    Call, CallLimits, LoadError, Runtime,
     bindings::{ipam::IpamPluginPre, network::NetworkPluginPre},
     call::CallState,
 };
 use crate::{
+    grants::{Grants, Permits},
     id::DriverName,
-    model::{AddressSpaces, IpamCapabilities, NetworkCapabilities},
+    ledger::Limits,
+    model::{AddressSpaces, IpamCapabilities, NetworkCapabilities, Scope},
 };
 
 /// The version of the contract this host speaks.
@@ -34,6 +36,26 @@ pub struct Manifest {
     /// What it is for.
     #[serde(default)]
     pub description: String,
+    /// What it asks for.
+    #[serde(default)]
+    pub grants: Grants,
+}
+
+/// What the operator says of a driver.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// What it is granted; none grants what it asks for.
+    pub grants: Option<Grants>,
+    /// The SHA-256 its component must have, in hex.
+    pub digest: Option<String>,
+    /// Whether its networks may be those of a whole cluster.
+    pub global: bool,
+    /// How much a call may do to the kernel and the store.
+    pub limits: Limits,
+    /// How much time and memory a call has.
+    pub call_limits: CallLimits,
+    /// What the driver is told.
+    pub config: Arc<BTreeMap<String, String>>,
 }
 
 /// A driver, ready to be called.
@@ -44,6 +66,10 @@ pub struct Driver {
     pub manifest: Manifest,
     /// SHA-256 of the component, in hex.
     pub digest: String,
+    /// What it may do.
+    pub permits: Arc<Permits>,
+    /// What the operator says of it.
+    pub settings: Settings,
     /// The capabilities it imports ("links", "firewall"), WASI left out.
     pub imports: Vec<String>,
     /// What it answered for its networks, if it is a network driver.
@@ -64,12 +90,13 @@ impl Driver {
         runtime: &Arc<Runtime>,
         name: DriverName,
         path: &Path,
+        settings: Settings,
         call: impl Fn() -> Call,
     ) -> Result<Self, LoadError> {
         let bytes = tokio::fs::read(path)
             .await
             .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-        Self::from_bytes(runtime, name, bytes, call).await
+        Self::from_bytes(runtime, name, bytes, settings, call).await
     }
 
     /// Loads a driver from a component's bytes.
@@ -77,15 +104,21 @@ impl Driver {
         runtime: &Arc<Runtime>,
         name: DriverName,
         bytes: impl AsRef<[u8]> + Send + 'static,
+        settings: Settings,
         call: impl Fn() -> Call,
     ) -> Result<Self, LoadError> {
         let compile_for = Arc::clone(runtime);
+        let expected = settings.digest.clone();
         let compiled = tokio::task::spawn_blocking(move || {
             let bytes = bytes.as_ref();
             check_kind(bytes)?;
             let digest = hex(&Sha256::digest(bytes));
+            if let Some(expected) = expected.filter(|expected| *expected != digest) {
+                return Err(LoadError::Digest { expected, digest });
+            }
+            let manifest = manifest(bytes)?;
             let component = compile_for.cache.component(&compile_for.engine, &digest, bytes)?;
-            Ok::<_, LoadError>((component, digest, manifest(bytes)))
+            Ok::<_, LoadError>((component, digest, manifest))
         });
         let (component, digest, manifest) = compiled
             .await
@@ -98,10 +131,14 @@ impl Driver {
         let exports =
             names(kind.exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect());
         let exports = |role: &str| exports.iter().any(|export| export == role);
+        let wanted = manifest.grants.clone();
+        let granted = settings.grants.clone().unwrap_or_else(|| wanted.clone());
         let mut driver = Self {
             name,
             manifest,
             digest,
+            permits: Arc::new(Permits { wanted, granted }),
+            settings,
             imports,
             network_capabilities: None,
             ipam_capabilities: None,
@@ -119,7 +156,11 @@ impl Driver {
     async fn ask(&mut self, call: impl Fn() -> Call) -> Result<(), LoadError> {
         let failed = |error| LoadError::Capabilities("capabilities", Box::new(error));
         if self.network.is_some() {
-            self.network_capabilities = Some(self.capabilities(call()).await.map_err(failed)?);
+            let capabilities = self.capabilities(call()).await.map_err(failed)?;
+            if capabilities.scope == Scope::Global && !self.settings.global {
+                return Err(LoadError::Scope);
+            }
+            self.network_capabilities = Some(capabilities);
         }
         if self.ipam.is_some() {
             let capabilities = self.ipam_capabilities(call()).await.map_err(failed)?;
@@ -161,18 +202,16 @@ fn check_kind(bytes: &[u8]) -> Result<(), LoadError> {
     Err(LoadError::NotAComponent(wrong))
 }
 
-/// The manifest, if there is one that can be read; a driver works without.
-fn manifest(bytes: &[u8]) -> Manifest {
-    Parser::new(0)
-        .parse_all(bytes)
-        .map_while(Result::ok)
-        .find_map(|payload| match payload {
-            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
-                serde_json::from_slice(section.data()).ok()
-            }
-            _ => None,
-        })
-        .unwrap_or_default()
+/// The manifest, if there is one: a driver without asks for nothing.
+fn manifest(bytes: &[u8]) -> Result<Manifest, LoadError> {
+    let mut payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
+    let section = payloads.find_map(|payload| match payload {
+        Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+            Some(serde_json::from_slice(section.data()).map_err(LoadError::Manifest))
+        }
+        _ => None,
+    });
+    section.unwrap_or_else(|| Ok(Manifest::default()))
 }
 
 /// The interfaces of our contract among a component's imports or exports.

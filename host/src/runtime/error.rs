@@ -26,6 +26,22 @@ pub enum LoadError {
     /// It is no component.
     #[error("{0}")]
     NotAComponent(&'static str),
+    /// Its bytes are not those the operator means.
+    #[error("the component's digest is sha256:{digest}, and not sha256:{expected} as configured")]
+    Digest {
+        /// What the operator wrote.
+        expected: String,
+        /// What it is.
+        digest: String,
+    },
+    /// Its manifest is of no use.
+    #[error("the component's manifest cannot be read")]
+    Manifest(#[source] serde_json::Error),
+    /// It wants to serve more than this host.
+    #[error(
+        "the driver's networks span a cluster, which is not granted; write scope = \"global\" to allow it"
+    )]
+    Scope,
     /// It does not compile.
     #[error("the component does not compile")]
     Compile(#[source] wasmtime::Error),

@@ -20,6 +20,7 @@ fn error_out(error: &TxError) -> types::Error {
     use types::ErrorCode::*;
     let code = match error {
         TxError::Kernel(error) => kernel_code(error),
+        TxError::Denied(_) => Denied,
         TxError::LabelTaken(_) | TxError::NameTaken(_) => Exists,
         TxError::NoLabel(_) | TxError::LinkGone(_) | TxError::NoObject(_) => NotFound,
         TxError::Name(_) | TxError::NameReserved(_) | TxError::NoScope | TxError::NoKeyScope(_) => {

@@ -6,12 +6,13 @@ use tempfile::TempDir;
 use wasmnet::{
     builtin,
     dispatch::{Dispatcher, Drivers, Slot},
+    grants::{Authority, Grants},
     id::{DriverName, EndpointId, NetworkId},
     kernel::{Kernel, Simulated, Snapshot, linux::Linux},
-    ledger::{Ledger, Limits, Transaction},
+    ledger::{Caller, Ledger, Limits, Transaction},
     model::{EndpointRequest, Network, Options, Pool},
     reconcile,
-    runtime::{Call, CallLimits, Driver, Runtime},
+    runtime::{Call, CallLimits, Driver, Runtime, Settings},
     store::Store,
 };
 
@@ -26,11 +27,16 @@ pub struct Bench {
 impl Bench {
     /// Starts on a kernel, as the daemon does.
     pub async fn start(kernel: Arc<dyn Kernel>) -> Self {
+        Self::with_grants(kernel, None).await
+    }
+
+    /// The same with a driver that is granted just this.
+    pub async fn with_grants(kernel: Arc<dyn Kernel>, grants: Option<Grants>) -> Self {
         // Compiled once for all tests.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
         let runtime = Arc::new(Runtime::new(&cache).unwrap());
         let state = tempfile::tempdir().unwrap();
-        let dispatcher = dispatcher_on(&runtime, &kernel, state.path()).await;
+        let dispatcher = dispatcher_on(&runtime, &kernel, state.path(), grants).await;
         Self { kernel, dispatcher, runtime, state }
     }
 
@@ -43,7 +49,7 @@ impl Bench {
         while matches!(Store::open(state.path()), Err(wasmnet::store::Error::InUse(_))) {
             tokio::task::yield_now().await;
         }
-        let dispatcher = dispatcher_on(&runtime, &kernel, state.path()).await;
+        let dispatcher = dispatcher_on(&runtime, &kernel, state.path(), None).await;
         Self { kernel, dispatcher, runtime, state }
     }
 
@@ -72,20 +78,25 @@ async fn dispatcher_on(
     runtime: &Arc<Runtime>,
     kernel: &Arc<dyn Kernel>,
     state: &Path,
+    grants: Option<Grants>,
 ) -> Arc<Dispatcher> {
+    let settings = Settings { grants, ..Settings::default() };
     let ledger = Arc::new(Ledger::open(Store::open(state).unwrap()).unwrap());
     let (_, bytes) = builtin::DRIVERS[0];
     let call = || Call {
         transaction: Transaction::begin(
             Arc::clone(kernel),
             Arc::clone(&ledger),
-            bridge(),
-            None,
-            Limits::default(),
+            Caller {
+                driver: bridge(),
+                scope: None,
+                limits: Limits::default(),
+                authority: Authority::default(),
+            },
         ),
         limits: CallLimits::default(),
     };
-    let driver = Driver::from_bytes(runtime, bridge(), bytes, call).await.unwrap();
+    let driver = Driver::from_bytes(runtime, bridge(), bytes, settings, call).await.unwrap();
     let mut drivers = Drivers::default();
     drivers.insert(bridge(), Slot::Ready(Arc::new(driver)));
     let dispatcher = Arc::new(Dispatcher::new(Arc::clone(kernel), ledger, drivers));

@@ -188,7 +188,7 @@ fn one_of_two_networks_gets_a_bridge_that_both_want_at_once() {
 }
 
 /// A bridge of somebody's.
-fn lan() -> Link {
+pub fn lan() -> Link {
     Link {
         name: "lan0".parse().unwrap(),
         kind: LinkKind::Bridge,

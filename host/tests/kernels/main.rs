@@ -9,5 +9,7 @@ mod bench;
 mod both;
 /// Failures at every kernel operation, one by one and in random sequences.
 mod faults;
+/// What a driver asks for, and what happens without it.
+mod grants;
 /// Restarts, reboots, and changes behind the daemon's back.
 mod repair;

@@ -17,6 +17,9 @@ pub use self::{
 /// The component that misbehaves when a network's options say so.
 pub const CHAOS: &str = env!("WASMNET_CHAOS");
 
+/// The component that attacks its host when a network's options say so.
+pub const HOSTILE: &str = env!("WASMNET_HOSTILE");
+
 /// A small IPAM driver.
 pub const SHELF: &str = env!("WASMNET_SHELF");
 

@@ -210,12 +210,16 @@ impl Bench {
     }
 }
 
-/// A config file with these drivers: name and component.
+/// A config file with these drivers: name and component. They are granted what the test
+/// programs ask for.
 pub fn driver_config(drivers: &[(&str, &str)]) -> String {
-    drivers
-        .iter()
-        .map(|(name, file)| format!("[[driver]]\nname = \"{name}\"\ncomponent = \"{file}\"\n"))
-        .collect()
+    let driver = |(name, file): &(&str, &str)| {
+        format!(
+            "[[driver]]\nname = \"{name}\"\ncomponent = \"{file}\"\n\
+             grants = {{ links = [\"bridge\", \"veth\"], masquerade = true }}\n"
+        )
+    };
+    drivers.iter().map(driver).collect()
 }
 
 /// The bodies of the engine's calls.

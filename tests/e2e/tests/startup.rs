@@ -101,13 +101,17 @@ fn a_config_file_with_mistakes_is_refused_with_line_and_column() {
     assert!(sentence.contains("line 2") && sentence.contains("a/b"), "{sentence}");
 
     let sentence = victim.refused_config("[[driver]]\nname = \"acme\"\n");
-    assert!(sentence.contains("line 1") && sentence.contains("component"), "{sentence}");
+    assert!(sentence.contains("driver acme has no component"), "{sentence}");
+
+    let wrong = "[[driver]]\nname = \"acme\"\ncomponent = \"/a\"\ngrants = { link = [] }\n";
+    let sentence = victim.refused_config(wrong);
+    assert!(sentence.contains("line 4, column 12") && sentence.contains("`link`"), "{sentence}");
 
     let component = victim.host.put("a.wasm", "");
     let component = component.to_str().unwrap();
     let twice = driver_config(&[("acme", component), ("acme", component)]);
     let sentence = victim.refused_config(&twice);
-    assert!(sentence.contains("two drivers are called acme"), "{sentence}");
+    assert!(sentence.contains("another driver is called acme"), "{sentence}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
+    grants::Denial,
     kernel::{self, InvalidLinkName, LinkName},
     ledger,
 };
@@ -65,6 +66,9 @@ pub enum TxError {
     /// No ephemeral port is free.
     #[error("Bind for {0} failed: no port of net.ipv4.ip_local_port_range is free")]
     NoPortLeft(IpAddr),
+    /// The driver may not do that.
+    #[error(transparent)]
+    Denied(Denial),
     /// The operator's limit.
     #[error("a call may do at most {0} kernel operations")]
     TooManyOperations(u32),

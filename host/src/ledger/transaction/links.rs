@@ -4,6 +4,7 @@ use futures::FutureExt;
 
 use super::{Inner, Shared, Transaction, TxError};
 use crate::{
+    grants::{Kind, Request},
     id::NetworkId,
     kernel::{Link, LinkKind, LinkName, Object, ObjectKey, Policy},
     ledger::{Entry, Scope},
@@ -40,6 +41,18 @@ pub enum NewLinkKind {
         /// The address of the container's end.
         peer_mac: Option<Mac>,
     },
+}
+
+// === impl NewLinkKind ===
+
+impl NewLinkKind {
+    /// What the driver must be granted.
+    fn grant(self) -> Kind {
+        match self {
+            Self::Bridge => Kind::Bridge,
+            Self::Veth { .. } => Kind::Veth,
+        }
+    }
 }
 
 // === impl Transaction ===
@@ -105,6 +118,10 @@ impl Shared {
         let scope = self.scope()?.clone();
         self.check_label(inner, &scope, &new.label)?;
         let chosen = new.name.as_deref().map(chosen_name).transpose()?;
+        self.permit(inner, Request::Link(new.kind.grant()))?;
+        if let Some(name) = &chosen {
+            self.permit(inner, Request::Name(name))?;
+        }
         let isolated = new.master.as_ref().is_some_and(|bridge| self.isolates(inner, bridge));
         let mut attempt = 0;
         loop {
@@ -139,6 +156,8 @@ impl Shared {
         let scope = self.scope()?.clone();
         self.check_label(inner, &scope, &label)?;
         let name = chosen_name(name)?;
+        self.permit(inner, Request::Name(&name))?;
+        self.permit(inner, Request::Adopt(&name))?;
         // The kernel would let two have it.
         let claim = self.ledger.claim(ObjectKey::link(&name));
         inner.claims.push(claim.ok_or_else(|| TxError::NameTaken(name.clone()))?);

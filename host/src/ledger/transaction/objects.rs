@@ -4,6 +4,7 @@ use futures::FutureExt;
 
 use super::{Inner, Shared, Transaction, TxError};
 use crate::{
+    grants::Request,
     kernel::{FirewallEntry, Object, Sysctl},
     ledger::Entry,
 };
@@ -16,8 +17,19 @@ impl Transaction {
         self.step(|shared, mut inner| {
             async move {
                 shared.link(&inner, object.link())?;
-                if let Object::Sysctl(setting) = &object {
-                    check_setting(setting)?;
+                match &object {
+                    Object::Sysctl(setting) => {
+                        check_setting(setting)?;
+                        shared.permit(&mut inner, Request::Sysctl(&setting.key))?;
+                    }
+                    Object::Address(address) => {
+                        shared.permit(&mut inner, Request::Address(address.net))?;
+                    }
+                    Object::Route(route) => {
+                        shared.permit(&mut inner, Request::Route(route.destination))?;
+                    }
+                    // A neighbour of the driver's own link is its own affair.
+                    _ => inner.count(&shared.limits)?,
                 }
                 shared.create(&mut inner, object, None).await
             }
@@ -95,8 +107,19 @@ impl Shared {
         let scope = self.scope()?.clone();
         self.link(inner, rule.link())?;
         inner.count(&self.limits)?;
-        if let FirewallEntry::Policy(policy) = &rule {
-            self.isolate_ports(inner, &scope.network, policy).await?;
+        match &rule {
+            FirewallEntry::Policy(policy) => {
+                if policy.opens() {
+                    self.permit(inner, Request::DirectAccess)?;
+                }
+                self.isolate_ports(inner, &scope.network, policy).await?;
+            }
+            FirewallEntry::Subnet(subnet) => {
+                self.permit(inner, Request::Address(subnet.subnet))?;
+                self.permit(inner, Request::SourceNat(subnet.nat))?;
+            }
+            // Comes with its port, by `publish`.
+            FirewallEntry::Port(_) => {}
         }
         let object = Object::Firewall(rule.clone());
         let key = object.key();

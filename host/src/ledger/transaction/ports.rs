@@ -12,6 +12,7 @@ use futures::FutureExt;
 
 use super::{Inner, Shared, Transaction, TxError};
 use crate::{
+    grants::Request,
     kernel::{Access, FirewallEntry, LinkName, Object, ObjectKey, Policy, Port, Undo},
     ledger::Entry,
     model::PortBinding,
@@ -49,18 +50,29 @@ impl Shared {
         let (_, link) = self.link(inner, &new.link)?;
         let bridge = link.master.clone().ok_or_else(|| TxError::NoBridge(new.link.clone()))?;
         let policy = self.policy(inner, &bridge)?;
+        for address in &new.addresses {
+            self.permit(inner, Request::Target(*address, self.is_endpoints(*address)?))?;
+        }
         let ports = ports(&new, &policy);
         if ports.is_empty() {
             return Err(TxError::NothingToPublish(new.binding.container_port));
         }
         self.change_link(inner, &ObjectKey::link(&new.link), |link| link.hairpin = true).await?;
         if ports.iter().all(|port| port.host.is_none()) {
+            self.permit(inner, Request::PublishAny)?;
             for port in ports {
                 self.create(inner, Object::Port(port), None).await?;
             }
             return Ok(new.binding.container_port);
         }
-        for number in self.candidates(new.binding.host_ports).await? {
+        // Of a range, or of all that are free, it gets one that it may have.
+        let may = |number: &u16| self.authority.check(Request::Publish(*number)).is_ok();
+        let (allowed, denied): (Vec<u16>, Vec<u16>) =
+            self.candidates(new.binding.host_ports).await?.into_iter().partition(may);
+        if let (true, Some(number)) = (allowed.is_empty(), denied.first()) {
+            self.permit(inner, Request::Publish(*number))?;
+        }
+        for number in allowed {
             if self.try_publish(inner, &ports, number).await? {
                 if new.binding.host_ports.0 == 0 {
                     LAST_EPHEMERAL.store(number, Ordering::Relaxed);
@@ -69,6 +81,14 @@ impl Shared {
             }
         }
         Err(taken(&new.binding))
+    }
+
+    /// Whether an address is the call's endpoint's.
+    fn is_endpoints(&self, address: IpAddr) -> Result<bool, TxError> {
+        let scope = self.scope()?;
+        let state = self.ledger.read();
+        let record = scope.endpoint.as_ref().and_then(|id| state.endpoint(&scope.network, id));
+        Ok(record.is_some_and(|record| record.addresses().any(|own| own == address)))
     }
 
     /// Takes one host port on all addresses, or says that it is taken on one of them.
@@ -84,6 +104,7 @@ impl Shared {
             if let Some(host) = &mut port.host {
                 host.set_port(number);
             }
+            inner.count(&self.limits)?;
             let key = Object::Port(port.clone()).key();
             let standing = inner.entry(&self.ledger.read(), &key).is_some();
             let made = match standing {

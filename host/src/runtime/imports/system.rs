@@ -1,4 +1,4 @@
-//! `log`, `clock`, `random`.
+//! `config`, `log`, `clock`, `random`.
 
 use std::{
     sync::LazyLock,
@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::runtime::{
-    bindings::network::wasmnet::driver::{clock, log, log::Level, random},
+    bindings::network::wasmnet::driver::{clock, config, log, log::Level, random},
     call::CallState,
 };
 
@@ -19,6 +19,12 @@ const LINE_MAX: usize = 2000;
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 // === impl CallState ===
+
+impl config::Host for CallState {
+    async fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.config.get(&key).cloned())
+    }
+}
 
 impl log::Host for CallState {
     async fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {

@@ -25,6 +25,7 @@ wasmnet_sdk::network_driver! {
     driver: Chaos,
     name: "chaos",
     description: "Fails as told.",
+    grants: { "links": ["bridge", "veth"], "masquerade": true },
 }
 
 // === impl Chaos ===

@@ -1,0 +1,55 @@
+//! The table of grants: the same in a manifest (JSON) and in the operator's file (TOML).
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{Pattern, PortRange};
+
+/// What a driver asks for, or is granted. The default is nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Grants {
+    /// Kinds of links it may make: "bridge", "veth".
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub links: BTreeSet<Kind>,
+    /// Bridges of others that it may use for a network whose user names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adopt: Vec<Pattern>,
+    /// Subnets from which its links may have addresses, beyond its networks' own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpNet>,
+    /// Destinations to which its links may have routes, beyond its networks' own subnets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<IpNet>,
+    /// Settings of its links that it may write: the last part of the name ("accept_ra").
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub sysctls: BTreeSet<String>,
+    /// Whether packets that leave the host may get another source address.
+    #[serde(skip_serializing_if = "is_false")]
+    pub masquerade: bool,
+    /// Ports of the host that it may publish.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub publish: Vec<PortRange>,
+    /// Whether its containers may be reached by their own addresses from elsewhere.
+    #[serde(skip_serializing_if = "is_false")]
+    pub direct_access: bool,
+    /// Whether it may keep files, in a folder of its own.
+    #[serde(skip_serializing_if = "is_false")]
+    pub files: bool,
+}
+
+/// A kind of link, as ip-link(8) spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A bridge.
+    Bridge,
+    /// A veth pair, for containers.
+    Veth,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}

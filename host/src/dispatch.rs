@@ -22,7 +22,7 @@ mod ipam;
 mod locks;
 mod network;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use self::locks::Locks;
 pub use self::{
@@ -37,6 +37,12 @@ use crate::{
     model::Network,
     runtime::{Call, Driver},
 };
+
+/// How long a failed call is taken back before its answer goes out.
+const ROLL_BACK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Keeps other calls of the same network, or pool, waiting while it lives.
+pub type Order = Arc<dyn Send + Sync>;
 
 /// Takes calls to drivers.
 pub struct Dispatcher {
@@ -77,8 +83,8 @@ impl Dispatcher {
     }
 
     /// Keeps calls of a network out until the guard is dropped.
-    pub async fn lock_network(&self, network: &NetworkId) -> impl Drop + use<> {
-        self.networks.lock(network.clone()).await
+    pub async fn lock_network(&self, network: &NetworkId) -> Order {
+        Arc::new(self.networks.lock(network.clone()).await)
     }
 
     fn driver(&self, name: &DriverName) -> Result<Arc<Driver>, Error> {
@@ -104,13 +110,24 @@ impl Dispatcher {
 
     /// Ends a transaction by what came of the call: rolls it back, or leaves it to
     /// be committed.
+    ///
+    /// A kernel that does not answer keeps the user waiting for a while and no longer; the
+    /// network's other calls wait until all is taken back.
     async fn settle<T, E: Into<Error>>(
         &self,
         transaction: &Transaction,
+        order: &Order,
         result: Result<T, E>,
     ) -> Result<T, Error> {
         if result.is_err() {
-            transaction.roll_back().await;
+            let (transaction, order) = (transaction.clone(), Arc::clone(order));
+            let rolled_back = tokio::spawn(async move {
+                transaction.roll_back().await;
+                drop(order);
+            });
+            if tokio::time::timeout(ROLL_BACK_PATIENCE, rolled_back).await.is_err() {
+                tracing::error!("the kernel does not answer; the call is taken back behind it");
+            }
         }
         result.map_err(Into::into)
     }

@@ -29,7 +29,7 @@ impl Dispatcher {
         network: &NetworkId,
         request: EndpointRequest,
     ) -> Result<EndpointSettings, Error> {
-        let _order = self.lock_network(network).await;
+        let order = self.lock_network(network).await;
         let of = self.need_network(name, network)?;
         let existing = self.ledger.read().endpoint(network, &request.id).cloned();
         if let Some(record) = existing {
@@ -49,7 +49,7 @@ impl Dispatcher {
             driver.create_endpoint(self.call(&driver, &transaction), &of.network, &request).await;
         let answer = answer
             .and_then(|settings| check::settings(&self.ledger.read(), network, &request, settings));
-        let settings = self.settle(&transaction, answer).await?;
+        let settings = self.settle(&transaction, &order, answer).await?;
         let record =
             EndpointRecord { request, settings, joined: None, programmed: None, created: now() };
         transaction.set_endpoint(key, Some(record)).await;
@@ -65,7 +65,7 @@ impl Dispatcher {
         endpoint: &EndpointId,
         sandbox: &str,
     ) -> Result<JoinInfo, Error> {
-        let _order = self.lock_network(network).await;
+        let order = self.lock_network(network).await;
         let (of, record) = self.need_endpoint(name, network, endpoint)?;
         if let Some(joined) = record.joined {
             let repeated = joined.sandbox == sandbox;
@@ -82,7 +82,7 @@ impl Dispatcher {
         let answer = answer.and_then(|info| {
             check::join(&self.ledger.read(), &changes, &scope, &info).map(|()| info)
         });
-        let info = self.settle(&transaction, answer).await?;
+        let info = self.settle(&transaction, &order, answer).await?;
         let joined = Some(Joined { sandbox: sandbox.to_owned(), info: info.clone() });
         transaction.set_endpoint(key, Some(EndpointRecord { joined, ..record })).await;
         transaction.commit().await?;
@@ -97,7 +97,7 @@ impl Dispatcher {
         endpoint: &EndpointId,
         ports: Vec<PortBinding>,
     ) -> Result<(), Error> {
-        let _order = self.lock_network(network).await;
+        let order = self.lock_network(network).await;
         let (of, record) = self.need_endpoint(name, network, endpoint)?;
         if record.programmed.as_ref() == Some(&ports) {
             return Ok(());
@@ -109,7 +109,7 @@ impl Dispatcher {
         transaction.sweep_ports(&scope_of(name, &key)).await;
         let call = self.call(&driver, &transaction);
         let answer = driver.program(call, &of.network, view(&record), &ports).await;
-        self.settle(&transaction, answer).await?;
+        self.settle(&transaction, &order, answer).await?;
         let programmed = Some(ports);
         transaction.set_endpoint(key, Some(EndpointRecord { programmed, ..record })).await;
         Ok(transaction.commit().await?)

@@ -1,11 +1,11 @@
 //! Address management. Calls about one pool happen in order, and so do calls
 //! that make pools.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use super::{Dispatcher, Error};
+use super::{Dispatcher, Error, Order};
 use crate::{
     id::DriverName,
     model::{Options, PoolRequest, ReservedPool},
@@ -23,23 +23,23 @@ impl Dispatcher {
         name: &DriverName,
         request: &PoolRequest,
     ) -> Result<ReservedPool, Error> {
-        let _order = self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await;
+        let order: Order = Arc::new(self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await);
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.request_pool(self.call(&driver, &transaction), request).await;
-        let pool = self.settle(&transaction, answer).await?;
+        let pool = self.settle(&transaction, &order, answer).await?;
         transaction.commit().await?;
         Ok(pool)
     }
 
     /// Gives a pool back.
     pub async fn release_pool(&self, name: &DriverName, pool: &str) -> Result<(), Error> {
-        let _order = self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await;
+        let order: Order = Arc::new(self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await);
         let _quiet = self.pools.lock((name.clone(), pool.to_owned())).await;
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.release_pool(self.call(&driver, &transaction), pool).await;
-        self.settle(&transaction, answer).await?;
+        self.settle(&transaction, &order, answer).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -51,12 +51,12 @@ impl Dispatcher {
         address: Option<IpAddr>,
         options: &Options,
     ) -> Result<IpNet, Error> {
-        let _order = self.pools.lock((name.clone(), pool.to_owned())).await;
+        let order: Order = Arc::new(self.pools.lock((name.clone(), pool.to_owned())).await);
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let call = self.call(&driver, &transaction);
         let answer = driver.request_address(call, pool, address, options).await;
-        let net = self.settle(&transaction, answer).await?;
+        let net = self.settle(&transaction, &order, answer).await?;
         transaction.commit().await?;
         Ok(net)
     }
@@ -68,11 +68,11 @@ impl Dispatcher {
         pool: &str,
         address: IpAddr,
     ) -> Result<(), Error> {
-        let _order = self.pools.lock((name.clone(), pool.to_owned())).await;
+        let order: Order = Arc::new(self.pools.lock((name.clone(), pool.to_owned())).await);
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.release_address(self.call(&driver, &transaction), pool, address).await;
-        self.settle(&transaction, answer).await?;
+        self.settle(&transaction, &order, answer).await?;
         Ok(transaction.commit().await?)
     }
 }

@@ -1,6 +1,8 @@
 //! Networks, and what is about no network in particular.
 
-use super::{Dispatcher, Error, now};
+use std::sync::Arc;
+
+use super::{Dispatcher, Error, Order, now};
 use crate::{
     id::{DriverName, NetworkId},
     ledger::{EndpointKey, NetworkRecord, Scope},
@@ -32,29 +34,29 @@ impl Dispatcher {
         ipv4: &[Pool],
         ipv6: &[Pool],
     ) -> Result<Options, Error> {
-        let _order = self.lock_network(id).await;
+        let order = self.lock_network(id).await;
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let call = self.call(&driver, &transaction);
         let answer = driver.allocate_network(call, id.as_str(), options, ipv4, ipv6).await;
-        let options = self.settle(&transaction, answer).await?;
+        let options = self.settle(&transaction, &order, answer).await?;
         transaction.commit().await?;
         Ok(options)
     }
 
     /// Gives it back.
     pub async fn free_network(&self, name: &DriverName, id: &NetworkId) -> Result<(), Error> {
-        let _order = self.lock_network(id).await;
+        let order = self.lock_network(id).await;
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.free_network(self.call(&driver, &transaction), id.as_str()).await;
-        self.settle(&transaction, answer).await?;
+        self.settle(&transaction, &order, answer).await?;
         Ok(transaction.commit().await?)
     }
 
     /// Makes a network.
     pub async fn create_network(&self, name: &DriverName, network: Network) -> Result<(), Error> {
-        let _order = self.lock_network(&network.id).await;
+        let order = self.lock_network(&network.id).await;
         let existing = self.ledger.read().networks.get(&network.id).cloned();
         if let Some(record) = existing {
             let repeated = record.driver == *name && record.network == network;
@@ -65,7 +67,7 @@ impl Dispatcher {
         let transaction =
             self.begin(name, Some(Scope::network(name.clone(), id.clone())), Some(&network));
         let answer = driver.create_network(self.call(&driver, &transaction), &network).await;
-        self.settle(&transaction, answer).await?;
+        self.settle(&transaction, &order, answer).await?;
         let record = NetworkRecord { driver: name.clone(), network, created: now() };
         transaction.set_network(id.clone(), Some(record)).await;
         transaction.commit().await?;
@@ -113,22 +115,24 @@ impl Dispatcher {
         appeared: bool,
     ) -> Result<(), Error> {
         let driver = self.driver(name)?;
+        // It is about no network, so there is nothing that could get out of order.
+        let order: Order = Arc::new(());
         let transaction = self.begin(name, None, None);
         let answer = driver.discover(self.call(&driver, &transaction), node, appeared).await;
-        self.settle(&transaction, answer).await?;
+        self.settle(&transaction, &order, answer).await?;
         Ok(transaction.commit().await?)
     }
 
     /// Tells a network's driver that the host has made its objects again.
     pub async fn restore_network(&self, id: &NetworkId) -> Result<(), Error> {
-        let _order = self.lock_network(id).await;
+        let order = self.lock_network(id).await;
         let Some(record) = self.ledger.read().networks.get(id).cloned() else { return Ok(()) };
         let driver = self.driver(&record.driver)?;
         let scope = Scope::network(record.driver.clone(), id.clone());
         let transaction = self.begin(&record.driver, Some(scope), Some(&record.network));
         let answer =
             driver.restore_network(self.call(&driver, &transaction), &record.network).await;
-        self.settle(&transaction, answer).await?;
+        self.settle(&transaction, &order, answer).await?;
         Ok(transaction.commit().await?)
     }
 

@@ -1,10 +1,13 @@
 //! Running nft(8) and iptables(8).
 
-use std::{ffi::OsStr, io, process::Stdio};
+use std::{ffi::OsStr, io, process::Stdio, time::Duration};
 
 use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::kernel::Refusal;
+
+/// How long a program may take; iptables may wait for another one's lock.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Applies an nft script as one transaction.
 pub(super) async fn nft(script: &str) -> Result<(), Refusal> {
@@ -30,7 +33,9 @@ pub(super) async fn run<S: AsRef<OsStr>>(
         // A program that complains early closes its input; its complaint says more.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
-    let output = child.wait_with_output().await?;
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
+        .await
+        .map_err(|_| Refusal::Tool(format!("{program}: no answer within {} s", PATIENCE.as_secs())))??;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

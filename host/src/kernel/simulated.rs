@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use rustix::io::Errno;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     Error, Event, FirewallBatch, FirewallEntry, Kernel, Link, LinkKind, LinkName, Object,
@@ -28,6 +28,7 @@ pub struct Simulated {
     state: Mutex<State>,
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
     notify: mpsc::UnboundedSender<Event>,
+    hung: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +44,8 @@ struct State {
 impl Default for Simulated {
     fn default() -> Self {
         let (notify, events) = mpsc::unbounded_channel();
-        Self { state: Mutex::default(), events: tokio::sync::Mutex::new(events), notify }
+        let hung = watch::Sender::new(false);
+        Self { state: Mutex::default(), events: tokio::sync::Mutex::new(events), notify, hung }
     }
 }
 
@@ -60,6 +62,16 @@ impl Simulated {
         let mut state = self.lock();
         state.failing = 0..0;
         state.verbs
+    }
+
+    /// Makes verbs pend, or goes on with them.
+    pub fn hang(&self, hung: bool) {
+        self.hung.send_replace(hung);
+    }
+
+    async fn until_it_answers(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.hung.subscribe().wait_for(|hung| !hung).await;
     }
 
     /// All objects but firewall entries, sorted.
@@ -96,6 +108,7 @@ impl Simulated {
 #[async_trait]
 impl Kernel for Simulated {
     async fn create(&self, object: &Object) -> Result<Undo, Error> {
+        self.until_it_answers().await;
         self.lock().create(object)
     }
 
@@ -111,6 +124,7 @@ impl Kernel for Simulated {
     }
 
     async fn delete(&self, object: &Object) -> Result<(), Error> {
+        self.until_it_answers().await;
         let mut state = self.lock();
         state.count(object)?;
         match object {
@@ -128,6 +142,7 @@ impl Kernel for Simulated {
     }
 
     async fn firewall(&self, batch: &FirewallBatch) -> Result<(), Error> {
+        self.until_it_answers().await;
         let mut state = self.lock();
         state.tick().map_err(Error::Firewall)?;
         for entry in &batch.remove {

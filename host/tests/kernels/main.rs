@@ -11,5 +11,7 @@ mod both;
 mod faults;
 /// What a driver asks for, and what happens without it.
 mod grants;
+/// A kernel that does not answer.
+mod hang;
 /// Restarts, reboots, and changes behind the daemon's back.
 mod repair;

@@ -8,6 +8,8 @@ mod adopted;
 mod cli;
 /// Drivers that fail: one sentence in time, nothing left, nobody else notices.
 mod failing_drivers;
+/// Drivers that attack: denied or contained, and nobody else notices.
+mod hostile;
 /// Containers come, go and change networks, compared with the built-in driver.
 mod lifecycle;
 /// Gateway modes, and the other ways to change who reaches whom.

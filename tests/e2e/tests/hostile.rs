@@ -1,0 +1,226 @@
+//! Drivers that attack: each attempt is denied or contained, with one sentence; nothing
+//! changes, nothing is left, and nobody else notices.
+
+use std::time::{Duration, Instant};
+
+use wasmnet_e2e::{HOSTILE, Site};
+use wasmnet_lab::{assert_same_state, wait_for};
+
+/// How long the user may have to wait for the sentence.
+const IN_TIME: Duration = Duration::from_secs(8);
+/// How long something may take that happens by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What the driver says when the host let it run into nothing.
+const OVER: &str = "the attack is over";
+
+/// Attacks while a network is made: name, target, and what the user is told.
+const ON_NETWORKS: [(&str, &str, &str); 47] = [
+    ("loop", "", "did not answer within 5 s"),
+    ("recursion", "", "crashed in create-network (call stack exhausted"),
+    ("memory", "", "crashed in create-network ("),
+    ("long-text", "", "crashed in create-network ("),
+    ("odd-text", "", "first second [2J"),
+    ("operations", "", "at most 1024 kernel operations"),
+    ("links", "", "at most 1024 kernel operations"),
+    ("log", "", OVER),
+    ("random", "", OVER),
+    ("store-full", "", "the driver's store is full"),
+    ("store-keys", "", OVER),
+    ("names", "", "is of the form the host picks names by"),
+    ("name", "lo", "there is a link lo on this host already"),
+    ("name", "eth0", "there is a link eth0 on this host already"),
+    ("name", "docker0", "there is a link docker0 on this host already"),
+    ("unasked-name", "", "denied-link-name"),
+    ("adopt", "lo", "link lo is not a bridge"),
+    ("adopt", "eth0", "link eth0 is not a bridge"),
+    ("adopt", "docker0", "one of Docker's own"),
+    ("adopt", "calm0", "there is a link calm0 on this host already"),
+    ("adopt", "lan0", "denied-adopt"),
+    ("adopt", "nowhere0", "there is no link nowhere0"),
+    ("open", "calm0", "there is no link"),
+    ("open", "port", "there is no link"),
+    ("handle", "", "crashed in create-network (unknown handle index"),
+    ("address", "198.51.100.2/24", "denied-address"),
+    ("address", "10.99.0.1/16", "denied-address"),
+    ("address", "0.0.0.0/0", "denied-address"),
+    ("address", "2001:db8::1/64", "denied-address"),
+    ("route", "0.0.0.0/0", "denied-route"),
+    ("route", "::/0", "denied-route"),
+    ("route", "198.51.100.0/24", "denied-route"),
+    ("route", "10.99.0.0/16", "denied-route"),
+    ("subnet", "0.0.0.0/0", "denied-address"),
+    ("subnet", "10.99.0.0/16", "denied-address"),
+    ("masquerade", "", "denied-masquerade"),
+    ("sysctl", "forwarding", "denied-sysctl"),
+    ("sysctl", "../all/forwarding", "is not the name of a link's setting"),
+    ("sysctl", "proxy_arp", "denied-sysctl"),
+    ("sysctl", "/etc/passwd", "is not the name of a link's setting"),
+    ("sysctl", "", "is not the name of a link's setting"),
+    ("trust", "", "denied-direct-access"),
+    ("expose", "", "denied-direct-access"),
+    ("files", "", OVER),
+    ("socket", "", OVER),
+    ("environment", "", OVER),
+    ("name", "wn0123456789ab", "is of the form the host picks names by"),
+];
+
+/// Attacks while a container starts.
+const ON_CONTAINERS: [(&str, &str, &str); 16] = [
+    ("multicast-mac", "", "cannot be an interface's MAC address"),
+    ("other-address", "", "changed the IPv4 address"),
+    ("long-prefix", "", "prefix length 99"),
+    ("wrong-family", "", "create-endpoint cannot be used"),
+    ("source", "eth0", "\"eth0\" is no link of this endpoint"),
+    ("source", "lo", "\"lo\" is no link of this endpoint"),
+    ("source", "docker0", "\"docker0\" is no link of this endpoint"),
+    ("source", "calm0", "\"calm0\" is no link of this endpoint"),
+    ("long-source", "", "crashed in join ("),
+    ("odd-source", "", "is no link of this endpoint"),
+    ("prefix", "", "cannot begin a link's name"),
+    ("long-join-prefix", "", "a name of 1048576 bytes cannot begin"),
+    ("gateway-family", "", "is not IPv4"),
+    ("route-length", "", "prefix length 99"),
+    ("publish-for-another", "10.98.0.2", "denied-publish-target"),
+    ("publish-another-port", "", "denied-publish"),
+];
+
+/// A host with the attacker, and a network of another driver beside it.
+struct Scene {
+    site: Site,
+    neighbour: String,
+}
+
+// === impl Scene ===
+
+impl Scene {
+    fn new() -> Self {
+        let config = format!(
+            "component = \"{HOSTILE}\"\n[grants]\nlinks = [\"bridge\", \"veth\"]\n\
+             adopt = [\"*0\"]\nsysctls = [\"accept_ra\"]\npublish = [\"8000-8999\"]\n"
+        );
+        let config = config.replace("[\"*0\"]", "[\"lo\", \"eth*\", \"docker*\", \"calm*\", \"nowhere*\"]");
+        let site = Site::prepared(&["--config", "/run/wasm/config.toml"], |host| {
+            host.sh("mkdir -p /run/wasm/drivers.d; touch /run/wasm/config.toml");
+            let file = "cat >/run/wasm/drivers.d/hostile.toml";
+            host.exec(&["sh", "-c", file]).stdin(config).run();
+            host.sh("ip link add lan0 type bridge; ip link set lan0 up");
+        });
+        site.network("calm", "--subnet 10.98.0.0/16 --opt com.docker.network.bridge.name=calm0");
+        site.container("calm1", "--network calm");
+        site.container("calm2", "--network calm");
+        let neighbour = site.address("calm2", "calm");
+        Self { site, neighbour }
+    }
+
+    fn assert_calm(&self) {
+        self.site.assert_pings("calm1", &self.neighbour);
+        self.site.assert_pings("calm1", &self.site.lab.outside().address().to_string());
+    }
+
+    fn ledger(&self) -> [u64; 5] {
+        let status = self.site.daemon.json(&["status"]);
+        ["networks", "endpoints", "objects", "keys", "doomed"]
+            .map(|key| status[key].as_u64().unwrap())
+    }
+
+    /// Runs `docker`, which has to fail in time with this in one line of its own.
+    #[track_caller]
+    fn refused(&self, command: &str, says: &str, case: &str) {
+        let start = Instant::now();
+        let output = self.site.try_docker(command);
+        let took = start.elapsed();
+        assert!(!output.success(), "{case}: docker succeeded: {output}");
+        let lines: Vec<&str> =
+            output.stderr.lines().filter(|line| line.contains("hostile: ")).collect();
+        assert_eq!(lines.len(), 1, "{case}: not one line of the driver's: {output}");
+        assert!(lines[0].contains(says), "{case}: no \"{says}\": {output}");
+        assert!(lines[0].len() < 2000, "{case}: a line of {} bytes", lines[0].len());
+        assert!(!lines[0].chars().any(char::is_control), "{case}: control characters: {output}");
+        assert!(took < IN_TIME, "{case}: the user waited {took:?}");
+    }
+
+    fn wait_as_before(&self, kernel: &str, ledger: [u64; 5], case: &str) {
+        wait_for(&format!("{case}: the ledger to be as before"), PATIENCE, || {
+            let found = self.ledger();
+            if found == ledger { Ok(()) } else { Err(format!("{found:?} instead of {ledger:?}")) }
+        });
+        let deadline = Instant::now() + PATIENCE;
+        while self.site.host.netns_state() != kernel && Instant::now() < deadline {}
+        assert_same_state(kernel, &self.site.host.netns_state());
+    }
+}
+
+#[test]
+fn attacks_while_a_network_is_made_come_to_nothing() {
+    let scene = Scene::new();
+    let (kernel, ledger) = (scene.site.host.netns_state(), scene.ledger());
+    let pid = scene.site.daemon.json(&["status"])["pid"].clone();
+    for (attack, target, says) in ON_NETWORKS {
+        let case = format!("{attack} {target}");
+        let options = format!("-o attack={attack} -o target={target}");
+        let create = format!("network create --driver hostile --subnet 10.97.0.0/16 {options} bad");
+        scene.refused(&create, says, &case);
+        scene.wait_as_before(&kernel, ledger, &case);
+    }
+    scene.assert_calm();
+    assert_eq!(scene.site.daemon.json(&["status"])["pid"], pid, "the daemon is another");
+}
+
+#[test]
+fn attacks_while_a_container_starts_come_to_nothing() {
+    let scene = Scene::new();
+    for (attack, target, says) in ON_CONTAINERS {
+        let case = format!("{attack} {target}");
+        let options = format!("-o attack={attack} -o target={target}");
+        scene.site.docker(&format!(
+            "network create --driver hostile --subnet 10.97.0.0/16 {options} bad"
+        ));
+        scene.site.docker("create --name victim --network bad --publish 8080:80 busybox sleep 9");
+        let (kernel, ledger) = (scene.site.host.netns_state(), scene.ledger());
+        scene.refused("start victim", says, &case);
+        scene.wait_as_before(&kernel, ledger, &case);
+        scene.site.docker("rm victim");
+        scene.site.docker("network rm bad");
+    }
+    scene.assert_calm();
+}
+
+#[test]
+fn two_endpoints_of_one_network_cannot_have_one_mac_address() {
+    let scene = Scene::new();
+    scene.site.docker("network create --driver hostile -o attack=same-mac bad");
+    scene.site.container("first", "--network bad");
+    scene.refused("run --network bad busybox true", "has MAC address", "same-mac");
+}
+
+#[test]
+fn others_calls_take_no_longer_during_an_attack() {
+    const CALLS: usize = 60;
+    let scene = Scene::new();
+    let median_and_p99 = || {
+        let mut times: Vec<Duration> = (0..CALLS)
+            .map(|_| {
+                let start = Instant::now();
+                scene.site.host.docker_api("POST", "/networks/calm/connect", None);
+                let networks = scene.site.daemon.json(&["network", "ls"]);
+                assert!(networks.as_array().is_some());
+                start.elapsed()
+            })
+            .collect();
+        times.sort();
+        (times[CALLS / 2], times[CALLS * 99 / 100])
+    };
+    let before = median_and_p99();
+    let attacks = std::thread::scope(|threads| {
+        let attacker = threads.spawn(|| {
+            let create = "network create --driver hostile -o attack=loop bad";
+            scene.refused(create, "did not answer within 5 s", "loop");
+        });
+        let during = median_and_p99();
+        attacker.join().unwrap();
+        during
+    });
+    // Two processors: the loop has one of them. The bound is far from what a shared thread,
+    // or a lock, would cost: the five seconds of the loop.
+    assert!(attacks.1 < before.1 * 4 + Duration::from_millis(500), "{before:?}, then {attacks:?}");
+}

@@ -134,6 +134,15 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    /// The kernel was built without this protocol.
+    #[error("this kernel has no {} (it was built without, or the module is missing)", .protocol.to_string().to_uppercase())]
+    ProtocolMissing {
+        /// The protocol.
+        protocol: Protocol,
+        /// What the kernel said.
+        #[source]
+        source: Refusal,
+    },
     /// The firewall refused a batch.
     #[error("cannot program the firewall")]
     Firewall(#[source] Refusal),
@@ -173,6 +182,11 @@ impl Refusal {
             Self::Io(error) => Errno::from_io_error(error),
             Self::Tool(_) | Self::NoAnswer => None,
         }
+    }
+
+    /// Whether the kernel does not have the protocol at all.
+    pub fn is_no_such_protocol(&self) -> bool {
+        matches!(self.as_errno(), Some(Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT))
     }
 
     /// Whether the thing is gone already.

@@ -10,7 +10,7 @@ mod tries;
 pub use self::{
     daemon::{Daemon, binary, json},
     plugin::{Bench, Plugin, Reply, calls, driver_config},
-    site::Site,
+    site::{Site, publish},
     tries::Tries,
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmnet_lab::{Engine, EngineOptions, Host, Lab, Output, Process, wait_for};
+use wasmnet_lab::{Engine, EngineOptions, Host, Lab, Output, Process, transports, wait_for};
 
 use crate::{BRIDGE, Daemon};
 
@@ -47,8 +47,14 @@ impl Site {
 
     /// A host whose engine is started with options.
     pub fn with_engine(options: EngineOptions) -> Self {
+        Self::with_engine_on(options, |_| {})
+    }
+
+    /// The same, with something done on the host before the engine starts.
+    pub fn with_engine_on(options: EngineOptions, prepare: impl FnOnce(&Host)) -> Self {
         let lab = Lab::new();
         let host = lab.host("a");
+        prepare(&host);
         let engine = host.start_engine_with(options);
         let daemon = Daemon::start(&host);
         Self { daemon, engine, host, lab }
@@ -185,6 +191,11 @@ impl Default for Site {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Options that publish a port (as in "8080:80") with every transport that this kernel has.
+pub fn publish(port: &str) -> String {
+    transports().iter().map(|transport| format!("--publish {port}/{transport} ")).collect()
 }
 
 fn words(command: &str) -> Vec<&str> {

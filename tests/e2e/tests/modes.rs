@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use wasmnet_e2e::{Site, Tries};
-use wasmnet_lab::{Place, Server, TRANSPORTS, assert_same_state};
+use wasmnet_e2e::{Site, Tries, publish};
+use wasmnet_lab::{Place, Server, Transport, assert_same_state, transports};
 
-const PORTS: &str = "--publish 8080:80/tcp --publish 8080:80/udp";
+const PORT: &str = "8080:80";
 const WEB: [u8; 4] = [10, 81, 1, 10];
 const GATEWAY: [u8; 4] = [10, 81, 1, 1];
 
@@ -15,7 +15,7 @@ fn routed_containers_have_their_own_address_and_published_ports_only() {
     let Stage { site, remote, host, other, .. } = &stage;
     let remote_ip = site.lab.outside().address();
     let mut tries = Tries::default();
-    for transport in TRANSPORTS {
+    for transport in transports() {
         let seen = remote_ip.into();
         tries.reaches_as(remote, transport, at(WEB, 80), "web", seen);
         tries.reaches(host, transport, at(WEB, 80), "web");
@@ -40,7 +40,7 @@ fn unprotected_containers_are_reached_at_every_port() {
     let stage = Stage::new("--opt com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected", "");
     let Stage { site, remote, other, .. } = &stage;
     let mut tries = Tries::default();
-    for transport in TRANSPORTS {
+    for transport in transports() {
         for from in [remote, other] {
             tries.reaches(from, transport, at(WEB, 80), "web");
             tries.reaches(from, transport, at(WEB, 81), "web");
@@ -59,7 +59,7 @@ fn behind_a_trusted_link_everybody_reaches_the_containers() {
     let stage = Stage::new("--opt com.docker.network.bridge.trusted_host_interfaces=eth0", "");
     let Stage { site, remote, other, .. } = &stage;
     let mut tries = Tries::default();
-    for transport in TRANSPORTS {
+    for transport in transports() {
         tries.reaches(remote, transport, at(WEB, 80), "web");
         tries.reaches(remote, transport, at(WEB, 81), "web");
         tries.cut_off(other, transport, at(WEB, 80));
@@ -108,12 +108,12 @@ fn ports_are_published_where_the_network_says() {
     let Stage { site, remote, host, .. } = &stage;
     assert_eq!(site.host.address().to_string(), "198.51.100.1");
     let mut tries = Tries::default();
-    for transport in TRANSPORTS {
+    for transport in transports() {
         tries.reaches(host, transport, at([127, 0, 0, 1], 8080), "web");
         tries.cut_off(host, transport, at(site.host.address(), 8080));
         tries.cut_off(remote, transport, at(site.host.address(), 8080));
     }
-    tries.reaches(remote, TRANSPORTS[0], at(site.host.address(), 8082), "web");
+    tries.reaches(remote, Transport::Tcp, at(site.host.address(), 8082), "web");
     tries.assert_good("published on 127.0.0.1");
     stage.remove();
 }
@@ -176,7 +176,7 @@ fn without_icc(br_netfilter: &str) {
     site.container("neighbour", "--network net1");
     let neighbour = Place::container(&site.host, "neighbour");
     let mut tries = Tries::default();
-    for transport in TRANSPORTS {
+    for transport in transports() {
         tries.cut_off(&neighbour, transport, at(WEB, 80));
         tries.reaches(&neighbour, transport, at(site.host.address(), 8080), "web");
         tries.reaches(&neighbour, transport, at(GATEWAY, 8080), "web");
@@ -201,14 +201,15 @@ fn each_family_has_its_own_mode() {
         "--ipv6 --subnet 10.81.1.0/24 --subnet fd81:1::/64 \
          --opt com.docker.network.bridge.gateway_mode_ipv6=routed",
     );
-    site.container("web", &format!("--network net1 --ip 10.81.1.10 --ip6 fd81:1::10 {PORTS}"));
+    let ports = publish(PORT);
+    site.container("web", &format!("--network net1 --ip 10.81.1.10 --ip6 fd81:1::10 {ports}"));
     let web = Place::container(&site.host, "web");
     let _servers = serve(&web);
     site.wait_pings("web", &outside.address6().to_string());
     let container: IpAddr = "fd81:1::10".parse().unwrap();
     let remote = Place::host(outside);
     let mut tries = Tries::default();
-    for transport in TRANSPORTS {
+    for transport in transports() {
         let seen = outside.address6().into();
         tries.reaches_as(&remote, transport, at(container, 80), "web", seen);
         tries.cut_off(&remote, transport, at(container, 81));
@@ -277,7 +278,8 @@ impl Stage {
         outside.sh(&format!("ip route add 10.81.0.0/16 via {}", site.host.address()));
         site.network("net1", &format!("--subnet 10.81.1.0/24 {options}"));
         site.network("net2", "--subnet 10.81.2.0/24");
-        site.container("web", &format!("--network net1 --ip {} {PORTS} {more}", web_ip()));
+        let ports = publish(PORT);
+        site.container("web", &format!("--network net1 --ip {} {ports} {more}", web_ip()));
         site.container("other", "--network net2");
         let web = Place::container(&site.host, "web");
         Self {
@@ -306,7 +308,7 @@ impl Stage {
 }
 
 fn serve(web: &Place) -> Vec<Server> {
-    let ports = TRANSPORTS.iter().flat_map(|transport| [(*transport, 80), (*transport, 81)]);
+    let ports = transports().into_iter().flat_map(|transport| [(transport, 80), (transport, 81)]);
     ports.map(|(transport, port)| web.serve(transport, port)).collect()
 }
 

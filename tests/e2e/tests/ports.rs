@@ -6,7 +6,7 @@ use std::{
 };
 
 use wasmnet_e2e::Site;
-use wasmnet_lab::{Place, Server, TRANSPORTS};
+use wasmnet_lab::{Place, Server, transports};
 
 /// Host ports: which are given out, what happens to those that are taken.
 mod allocation;
@@ -14,6 +14,8 @@ mod allocation;
 mod release;
 /// The daemon goes away and comes back.
 mod restart;
+/// SCTP, where the kernel has it and where not.
+mod sctp;
 /// Who reaches a published port, by which address, and what stays closed.
 mod ways;
 
@@ -28,16 +30,20 @@ fn at(ip: impl Into<IpAddr>, port: u16) -> SocketAddr {
     SocketAddr::new(ip.into(), port)
 }
 
-/// Starts a container, and servers on port 80 of it for TCP and UDP.
+/// Starts a container, and servers on port 80 of it, one for each transport.
 fn web(site: &Site, name: &str, options: &str) -> Web {
     site.container(name, options);
     let place = Place::container(&site.host, name);
-    let servers = TRANSPORTS.map(|transport| place.serve(transport, 80));
-    Web { place, _servers: servers }
+    Web { _servers: serve(&place, 80), place }
+}
+
+/// Starts a server for each transport that this kernel has.
+fn serve(place: &Place, port: u16) -> Vec<Server> {
+    transports().into_iter().map(|transport| place.serve(transport, port)).collect()
 }
 
 /// A container that serves.
 struct Web {
     place: Place,
-    _servers: [Server; 2],
+    _servers: Vec<Server>,
 }

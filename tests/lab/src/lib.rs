@@ -31,6 +31,7 @@ mod namespace;
 mod needs;
 mod place;
 mod process;
+mod sctp;
 mod state;
 mod switch;
 mod wait;
@@ -40,7 +41,7 @@ pub use engine::{Engine, EngineOptions};
 pub use exec::{Exec, Output};
 pub use host::Host;
 pub use lab::Lab;
-pub use place::{Flow, Place, Seen, Server, TRANSPORTS, Transport};
+pub use place::{Flow, Place, Seen, Server, TRANSPORTS, Transport, transports};
 pub use process::Process;
 /// The signals that [`Process::signal`] sends.
 pub use rustix::process::Signal;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::host::Host;
+use crate::sctp;
 
 /// How long a connection may take: one lost packet is sent again after a second.
 const CONNECT: Duration = Duration::from_millis(2500);
@@ -34,10 +35,18 @@ pub enum Transport {
     Tcp,
     /// UDP.
     Udp,
+    /// SCTP, which not every kernel has.
+    Sctp,
 }
 
-/// Both.
+/// Those that every kernel has.
 pub const TRANSPORTS: [Transport; 2] = [Transport::Tcp, Transport::Udp];
+
+/// All that this kernel has.
+pub fn transports() -> Vec<Transport> {
+    let sctp = sctp::is_there().then_some(Transport::Sctp);
+    TRANSPORTS.into_iter().chain(sctp).collect()
+}
 
 /// Somewhere on the network: a host or a container.
 pub struct Place {
@@ -122,7 +131,11 @@ impl Place {
             Transport::Tcp => {
                 let listener = self.within(|| TcpListener::bind(address))?;
                 listener.set_nonblocking(true)?;
-                Server::start(move || serve_tcp(&listener, &name))
+                Server::start(move || serve_stream(&listener, &name))
+            }
+            Transport::Sctp => {
+                let listener = self.within(|| sctp::listen(address))?;
+                Server::start(move || serve_stream(&listener, &name))
             }
             Transport::Udp => {
                 let socket = self.within(|| UdpSocket::bind(address))?;
@@ -135,7 +148,8 @@ impl Place {
     /// Asks the server at an address.
     pub fn ask(&self, transport: Transport, to: SocketAddr) -> io::Result<Seen> {
         match transport {
-            Transport::Tcp => self.within(|| ask_tcp(to)),
+            Transport::Tcp => self.within(|| hear(TcpStream::connect_timeout(&to, CONNECT)?)),
+            Transport::Sctp => self.within(|| hear(sctp::connect(to, CONNECT)?)),
             Transport::Udp => self.flow()?.ask(to),
         }
     }
@@ -160,9 +174,7 @@ impl Place {
 
     /// A client for UDP with a port of its own.
     pub fn flow(&self) -> io::Result<Flow> {
-        let socket = self.within(|| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)))?;
-        socket.set_read_timeout(Some(DATAGRAM_ANSWER))?;
-        Ok(Flow { socket })
+        Ok(Flow { socket: self.within(|| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)))? })
     }
 }
 
@@ -189,6 +201,12 @@ impl Flow {
 
     /// Sends one datagram and waits for an answer from there.
     pub fn ask_once(&self, to: SocketAddr) -> io::Result<Seen> {
+        self.ask_within(to, DATAGRAM_ANSWER)
+    }
+
+    /// The same with another time for the answer.
+    pub fn ask_within(&self, to: SocketAddr, limit: Duration) -> io::Result<Seen> {
+        self.socket.set_read_timeout(Some(limit))?;
         let mapped = match to.ip() {
             IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), to.port()),
             IpAddr::V6(_) => to,
@@ -237,11 +255,12 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Sctp => "sctp",
         })
     }
 }
 
-fn serve_tcp(listener: &TcpListener, name: &str) {
+fn serve_stream(listener: &TcpListener, name: &str) {
     if !crate::wait::readable(listener, TICK) {
         return;
     }
@@ -257,8 +276,7 @@ fn serve_udp(socket: &UdpSocket, name: &str) {
     }
 }
 
-fn ask_tcp(to: SocketAddr) -> io::Result<Seen> {
-    let mut stream = TcpStream::connect_timeout(&to, CONNECT)?;
+fn hear(mut stream: TcpStream) -> io::Result<Seen> {
     stream.set_read_timeout(Some(ANSWER))?;
     let mut text = Vec::new();
     stream.read_to_end(&mut text)?;

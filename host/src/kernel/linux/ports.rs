@@ -55,17 +55,22 @@ impl Ports {
 
     /// Binds a port and begins to carry.
     pub(super) fn bind(&self, port: &Port) -> Result<(), Error> {
-        let Some(host) = port.host else { return Ok(()) };
-        let failed = |source: Refusal| Error::Port { protocol: port.protocol, host, source };
-        let bound = match bind(port.protocol, host) {
-            Ok(socket) => carry(port, socket).map_err(|error| failed(error.into()))?,
-            // A kernel without SCTP has nobody who could take the port either.
-            Err(error) if port.protocol == Protocol::Sctp && is_unsupported(&error) => {
-                return Ok(());
-            }
-            Err(error) => return Err(failed(error.into())),
+        let protocol = port.protocol;
+        let Some(host) = port.host else {
+            // Nothing to bind, but whoever asks for what cannot be is to know it.
+            return match open(protocol, port.container).map_err(Refusal::from) {
+                Err(source) if source.is_no_such_protocol() => {
+                    Err(Error::ProtocolMissing { protocol, source })
+                }
+                _ => Ok(()),
+            };
         };
-        self.lock().insert((port.protocol, host), bound);
+        let bound = bind(protocol, host).and_then(|socket| carry(port, socket));
+        let bound = bound.map_err(|error| match Refusal::from(error) {
+            source if source.is_no_such_protocol() => Error::ProtocolMissing { protocol, source },
+            source => Error::Port { protocol, host, source },
+        })?;
+        self.lock().insert((protocol, host), bound);
         Ok(())
     }
 
@@ -111,15 +116,19 @@ fn free_ports(range: &str, reserved: &str) -> Vec<u16> {
     (first..=last).filter(is_free).collect()
 }
 
-fn bind(protocol: Protocol, host: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if host.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+fn open(protocol: Protocol, address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
         Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
         Protocol::Sctp => (SocketType::STREAM, ipproto::SCTP),
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, kind, flags, Some(number))?;
+    Ok(rustix::net::socket_with(family, kind, flags, Some(number))?)
+}
+
+fn bind(protocol: Protocol, host: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = open(protocol, host)?;
     if host.is_ipv6() {
         // IPv4 has a socket of its own.
         sockopt::set_ipv6_v6only(&socket, true)?;
@@ -149,14 +158,6 @@ fn carry(port: &Port, socket: OwnedFd) -> io::Result<Bound> {
         }
         Protocol::Sctp => Bound::Held(socket),
     })
-}
-
-fn is_unsupported(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT | Errno::OPNOTSUPP)
-    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use serde_json::json;
-use wasmnet_e2e::{Site, Tries};
-use wasmnet_lab::{Place, TRANSPORTS, Transport, assert_same_state};
+use wasmnet_e2e::{Site, Tries, publish};
+use wasmnet_lab::{Place, Transport, assert_same_state, transports};
 
 use super::{at, web};
 
@@ -17,7 +17,7 @@ fn a_taken_port_fails_the_container_and_leaves_nothing() {
     let host = Place::host(&site.host);
 
     // By a program: on all addresses, and on one of them.
-    for transport in TRANSPORTS {
+    for transport in transports() {
         let _on_all = host.serve_at(transport, at(ANY, 8080));
         let _on_one = host.serve_at(transport, at([127, 0, 0, 1], 8081));
         let _on_all6 = host.serve_at(transport, at([0; 16], 8082));
@@ -34,7 +34,7 @@ fn a_taken_port_fails_the_container_and_leaves_nothing() {
     }
     // By a container of the built-in driver, and by one of ours.
     for network in ["builtin", "net1"] {
-        for transport in TRANSPORTS {
+        for transport in transports() {
             site.docker(&format!(
                 "run --detach --name first --network {network} --publish 8083:80/{transport} \
                  busybox sleep 3600"
@@ -46,9 +46,8 @@ fn a_taken_port_fails_the_container_and_leaves_nothing() {
     }
     // Now they are free, and those of the other transport always were.
     for port in [8070, 8080, 8081, 8082, 8083] {
-        site.docker(&format!(
-            "run --rm --network net1 --publish {port}:80/tcp --publish {port}:80/udp busybox true"
-        ));
+        let publish = publish(&format!("{port}:80"));
+        site.docker(&format!("run --rm --network net1 {publish} busybox true"));
     }
 }
 
@@ -67,10 +66,9 @@ fn nobody_else_gets_a_published_port() {
     let site = Site::new();
     site.network("net1", "--subnet 10.81.1.0/24");
     site.docker("network create --driver bridge --subnet 10.81.3.0/24 builtin");
-    let ports = "--publish 8080:80/tcp --publish 8080:80/udp --publish 80:80/sctp";
-    site.container("web", &format!("--network net1 {ports}"));
+    site.container("web", &format!("--network net1 {}", publish("8080:80")));
     let host = Place::host(&site.host);
-    for transport in TRANSPORTS {
+    for transport in transports() {
         for address in [at(ANY, 8080), at([127, 0, 0, 1], 8080), at([0; 16], 8080)] {
             let taken = host.try_serve_at(transport, address);
             assert!(taken.is_err(), "a program has {transport} {address}");

@@ -1,9 +1,9 @@
-use wasmnet_e2e::{Site, Tries};
-use wasmnet_lab::{Place, TRANSPORTS, Transport, assert_same_state, wait_for};
+use wasmnet_e2e::{Site, Tries, publish};
+use wasmnet_lab::{Place, Transport, assert_same_state, transports, wait_for};
 
-use super::{PATIENCE, at, web};
+use super::{PATIENCE, at, serve, web};
 
-const BOTH: &str = "--publish 8080:80/tcp --publish 8080:80/udp";
+const PORT: &str = "8080:80";
 
 #[test]
 fn a_port_is_free_at_once_when_its_container_has_gone() {
@@ -15,9 +15,9 @@ fn a_port_is_free_at_once_when_its_container_has_gone() {
     let ends = ["rm --force", "stop", "kill", "network disconnect net1"];
     for (number, end) in ends.iter().enumerate() {
         let name = format!("web{number}");
-        let web = web(&site, &name, &format!("--network net1 {BOTH}"));
+        let web = web(&site, &name, &format!("--network net1 {}", publish(PORT)));
         let mut tries = Tries::default();
-        for transport in TRANSPORTS {
+        for transport in transports() {
             tries.reaches(&remote, transport, uplink, &name);
         }
         tries.assert_good(&format!("before {end}"));
@@ -25,13 +25,13 @@ fn a_port_is_free_at_once_when_its_container_has_gone() {
         site.docker(&format!("{end} {name}"));
         // For everybody, not only for the next container.
         if number % 2 == 0 {
-            for transport in TRANSPORTS {
+            for transport in transports() {
                 drop(host.serve_at(transport, at([0, 0, 0, 0], 8080)));
             }
         }
     }
     let mut tries = Tries::default();
-    for transport in TRANSPORTS {
+    for transport in transports() {
         tries.cut_off(&remote, transport, uplink);
     }
     tries.assert_good("when all have gone");
@@ -42,13 +42,13 @@ fn a_stopped_container_has_its_ports_again_when_it_is_started() {
     let site = Site::new();
     let remote = Place::host(&site.lab.host("b"));
     site.network("net1", "--subnet 10.81.1.0/24");
-    drop(web(&site, "web", &format!("--network net1 {BOTH}")));
+    drop(web(&site, "web", &format!("--network net1 {}", publish(PORT))));
     for how in ["stop", "kill", "restart --time 1"] {
         site.docker(&format!("{how} web"));
         site.docker("start web");
         let place = Place::container(&site.host, "web");
-        let _servers = TRANSPORTS.map(|transport| place.serve(transport, 80));
-        for transport in TRANSPORTS {
+        let _servers = serve(&place, 80);
+        for transport in transports() {
             remote.assert_reaches(transport, at(site.host.address(), 8080), "web");
         }
     }
@@ -68,7 +68,7 @@ fn a_udp_client_that_goes_on_sending_gets_to_the_next_container() {
         (&host, at(site.host.address(), 8080)),
     ];
     let flows = targets.map(|(from, to)| (from, from.flow().unwrap(), to));
-    let mut web = Some(web(&site, "web0", &format!("--network net1 {BOTH}")));
+    let mut web = Some(web(&site, "web0", &format!("--network net1 {}", publish(PORT))));
     for number in 0..3 {
         let name = format!("web{number}");
         for (from, flow, to) in &flows {
@@ -89,7 +89,7 @@ fn a_udp_client_that_goes_on_sending_gets_to_the_next_container() {
             web = Some(super::web(
                 &site,
                 &format!("web{}", number + 1),
-                &format!("--network net1 {BOTH}"),
+                &format!("--network net1 {}", publish(PORT)),
             ));
         }
     }
@@ -104,13 +104,12 @@ fn ten_ports_come_and_go_and_leave_nothing() {
     let before = site.host.netns_state();
     let listening = || site.host.sh("ss -Hltun | wc -l");
     let sockets = listening();
-    let ports: String =
-        (0..5).map(|n| format!("--publish 808{n}:80/tcp --publish 808{n}:80/udp ")).collect();
+    let ports: String = (0..5).map(|n| publish(&format!("808{n}:80"))).collect();
     for _ in 0..3 {
         let web = web(&site, "web", &format!("--network net1 {ports}"));
         let mut tries = Tries::default();
         for port in 8080..8085 {
-            for transport in TRANSPORTS {
+            for transport in transports() {
                 let to = at(site.host.address(), port);
                 tries.reaches(&Place::host(&site.host), transport, to, "web");
             }
@@ -130,12 +129,12 @@ fn the_port_moves_with_the_gateway_from_network_to_network() {
     let remote = Place::host(&site.lab.host("b"));
     site.network("alpha", "--subnet 10.81.1.0/24");
     site.network("beta", "--subnet 10.81.2.0/24");
-    let web = web(&site, "web", &format!("--network beta {BOTH}"));
+    let web = web(&site, "web", &format!("--network beta {}", publish(PORT)));
     let to = at(site.host.address(), 8080);
     let gateway = || site.in_container("web", "ip route | grep default");
     let assert_reached = |when: &str| {
         let mut tries = Tries::default();
-        for transport in TRANSPORTS {
+        for transport in transports() {
             tries.reaches(&remote, transport, to, "web");
         }
         tries.assert_good(&format!("{when}; {}", gateway()));

@@ -6,6 +6,8 @@
 mod adopted;
 /// The command line: what it shows is what is.
 mod cli;
+/// Other people's firewalls: beside them, and after somebody has flushed one.
+mod coexist;
 /// Drivers that fail: one sentence in time, nothing left, nobody else notices.
 mod failing_drivers;
 /// Drivers that attack: denied or contained, and nobody else notices.

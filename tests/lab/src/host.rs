@@ -132,6 +132,25 @@ impl Host {
         Engine::new(self, options)
     }
 
+    /// Makes `iptables` and `ip6tables` the legacy ones, as `update-alternatives` would
+    /// on a host of its own. Comes before the engine's start.
+    #[track_caller]
+    pub fn use_iptables_legacy(&self) {
+        let alternatives = self.path_in_data_dir("alternatives");
+        self.sh(&format!(
+            "cp -a /etc/alternatives {here}
+            cd {here}
+            for name in iptables ip6tables; do
+                for verb in '' -save -restore; do
+                    ln -sf $(command -v $name-legacy$verb) $name$verb
+                done
+            done
+            mount --bind {here} /etc/alternatives
+            iptables --version | grep legacy",
+            here = alternatives.display(),
+        ));
+    }
+
     /// Runs the `docker` client and returns its output.
     ///
     /// # Panics

@@ -34,7 +34,7 @@ pub use self::{
 };
 use crate::{
     id::{DriverName, EndpointId, NetworkId},
-    kernel::{Kernel, ObjectKey},
+    kernel::{Kernel, Object, ObjectKey},
     store::{self, Batch, Lasting, Store, Table},
 };
 
@@ -171,11 +171,11 @@ impl Ledger {
         self.reaped.notify_waiters();
     }
 
-    /// Waits while the object of this key is doomed but not yet gone.
-    pub async fn until_reaped(&self, key: &ObjectKey) {
+    /// Waits while something is doomed but not yet gone that is in an object's way.
+    pub async fn until_reaped(&self, object: &Object) {
         loop {
             let reaped = self.reaped.notified();
-            if !self.read().objects.get(key).is_some_and(|entry| entry.doomed) {
+            if !self.read().objects.is_obstructed(object) {
                 return;
             }
             reaped.await;

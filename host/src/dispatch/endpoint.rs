@@ -98,15 +98,17 @@ impl Dispatcher {
         ports: Vec<PortBinding>,
     ) -> Result<(), Error> {
         let order = self.lock_network(network).await;
-        let (of, record) = self.need_endpoint(name, network, endpoint)?;
+        let (of, mut record) = self.need_endpoint(name, network, endpoint)?;
         if record.programmed.as_ref() == Some(&ports) {
             return Ok(());
+        }
+        if record.programmed.take().is_some() {
+            // Other ports than before: the old ones go first, the new may be among them.
+            self.farewell_locked(name, network, endpoint, Farewell::Revoke).await?;
         }
         let driver = self.driver(name)?;
         let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
         let transaction = self.begin(name, Some(scope_of(name, &key)), Some(&of.network));
-        // Other ports than before: the old ones go, in the same step.
-        transaction.sweep_ports(&scope_of(name, &key)).await;
         let call = self.call(&driver, &transaction);
         let answer = driver.program(call, &of.network, view(&record), &ports).await;
         self.settle(&transaction, &order, answer).await?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Entry, Scope};
 use crate::{
     id::NetworkId,
-    kernel::{FirewallEntry, ObjectKey},
+    kernel::{FirewallEntry, Object, ObjectKey},
 };
 
 /// Kernel objects by key.
@@ -45,6 +45,19 @@ impl Objects {
     pub fn in_scope(&self, scope: &Scope) -> impl Iterator<Item = (&ObjectKey, &Entry)> {
         self.of_network(&scope.network)
             .filter(|(_, entry)| !entry.doomed && scope.contains(&entry.scope))
+    }
+
+    /// Whether one that is to be deleted would be in the way of this one: of the same key,
+    /// or of the same port on another address of the host, which may be all of them.
+    pub fn is_obstructed(&self, object: &Object) -> bool {
+        if self.doomed.contains(&object.key()) {
+            return true;
+        }
+        let Object::Port(port) = object else { return false };
+        self.doomed.iter().filter_map(|key| self.entries.get(key)).any(|entry| {
+            matches!(&entry.object, Object::Port(other) if other.protocol == port.protocol
+                && other.host.map(|host| host.port()) == port.host.map(|host| host.port()))
+        })
     }
 
     /// Those that are to be deleted; the last made first.

@@ -35,7 +35,7 @@ use crate::{
     store::Lasting,
 };
 
-/// How long a call waits for an object of the same key to be gone.
+/// How long a call waits for an object in the way of a new one to be gone.
 const REAP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How much one call may do.
@@ -317,8 +317,8 @@ impl Shared {
     ) -> Result<(), TxError> {
         let scope = self.scope()?.clone();
         let key = object.key();
-        // One of this key may be on its way out; if it does not go, the kernel will say so.
-        let _ = tokio::time::timeout(REAP_PATIENCE, self.ledger.until_reaped(&key)).await;
+        // One in its way may be on its way out; if it does not go, the kernel will say so.
+        let _ = tokio::time::timeout(REAP_PATIENCE, self.ledger.until_reaped(&object)).await;
         let stays = {
             let state = self.ledger.read();
             let row = inner.entry(&state, &ObjectKey::link(object.link()));

@@ -129,14 +129,16 @@ impl Shared {
     /// Takes back ports that this call has just made.
     async fn give_back(&self, inner: &mut Inner, keys: Vec<ObjectKey>) -> Result<(), TxError> {
         for key in keys {
-            let Some(Some(Entry { object, .. })) = inner.changes.objects.remove(&key) else {
+            let Some(Some(Entry { object, .. })) = inner.changes.objects.get(&key).cloned() else {
                 continue;
             };
+            // If it does not go now, it goes with the rest of the call.
+            self.kernel.delete(&object).await.map_err(TxError::Kernel)?;
+            inner.changes.objects.remove(&key);
             if let Some(rule) = object.firewall_entry() {
                 inner.firewall.add.remove(&rule);
             }
             inner.done.retain(|undo| *undo != Undo::Delete(object.clone()));
-            self.kernel.delete(&object).await.map_err(TxError::Kernel)?;
         }
         Ok(())
     }

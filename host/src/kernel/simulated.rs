@@ -50,6 +50,9 @@ impl Default for Simulated {
 }
 
 impl Simulated {
+    /// First and last of the ports that the host may pick by itself.
+    pub const EPHEMERAL: (u16, u16) = (32768, 32867);
+
     /// Lets verbs fail as if the kernel had no memory: `count` of them, beginning with
     /// the `n`th from now (0: the next).
     pub fn fail_at(&self, n: u64, count: u64) {
@@ -91,6 +94,11 @@ impl Simulated {
             // The receiver lives as long as `self`.
             let _ = self.notify.send(Event::LinkGone(name));
         }
+    }
+
+    /// Closes all published ports, as the daemon's end does: they are its sockets.
+    pub fn close_ports(&self) {
+        self.lock().objects.retain(|_, object| !matches!(object, Object::Port(_)));
     }
 
     /// Empties it, as a reboot does.
@@ -167,7 +175,8 @@ impl Kernel for Simulated {
     }
 
     async fn ephemeral_ports(&self) -> Result<Vec<u16>, Error> {
-        Ok((32768..=32867).collect())
+        let (first, last) = Self::EPHEMERAL;
+        Ok((first..=last).collect())
     }
 
     async fn snapshot(&self) -> Result<Snapshot, Error> {

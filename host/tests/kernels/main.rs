@@ -7,7 +7,7 @@
 mod bench;
 /// What a driver does to a kernel, and that nothing of it stays.
 mod both;
-/// Failures at every kernel operation, one by one and in random sequences.
+/// Failures at every kernel operation, one by one.
 mod faults;
 /// What a driver asks for, and what happens without it.
 mod grants;
@@ -15,3 +15,5 @@ mod grants;
 mod hang;
 /// Restarts, reboots, and changes behind the daemon's back.
 mod repair;
+/// Random sequences of calls, failures and restarts, compared with a simple model.
+mod sequences;

@@ -271,7 +271,13 @@ impl State {
     /// Sees to the pass through Docker's chains, and to Docker's bridges in our table.
     async fn let_pass(&mut self, held: &Held) -> Result<(), Refusal> {
         let bridges = held.bridges();
-        let foreign = pass::let_pass(&bridges).await?;
+        let mut foreign = pass::let_pass(&bridges).await?;
+        // Somebody may have flushed the rules that name them: while the bridges stand, they
+        // are Docker's.
+        let stands = |bridge: &&LinkName| {
+            !bridges.contains(*bridge) && nix::net::if_::if_nametoindex(bridge.as_str()).is_ok()
+        };
+        foreign.extend(self.foreign.iter().filter(stands).cloned());
         self.passing = pass::rules(&bridges);
         if held.is_empty() {
             self.foreign.clear();

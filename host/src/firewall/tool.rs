@@ -33,9 +33,10 @@ pub(super) async fn run<S: AsRef<OsStr>>(
         // A program that complains early closes its input; its complaint says more.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
-        .await
-        .map_err(|_| Refusal::Tool(format!("{program}: no answer within {} s", PATIENCE.as_secs())))??;
+    let output =
+        tokio::time::timeout(PATIENCE, child.wait_with_output()).await.map_err(|_| {
+            Refusal::Tool(format!("{program}: no answer within {} s", PATIENCE.as_secs()))
+        })??;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

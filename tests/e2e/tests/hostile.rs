@@ -98,7 +98,8 @@ impl Scene {
             "component = \"{HOSTILE}\"\n[grants]\nlinks = [\"bridge\", \"veth\"]\n\
              adopt = [\"*0\"]\nsysctls = [\"accept_ra\"]\npublish = [\"8000-8999\"]\n"
         );
-        let config = config.replace("[\"*0\"]", "[\"lo\", \"eth*\", \"docker*\", \"calm*\", \"nowhere*\"]");
+        let config =
+            config.replace("[\"*0\"]", "[\"lo\", \"eth*\", \"docker*\", \"calm*\", \"nowhere*\"]");
         let site = Site::prepared(&["--config", "/run/wasm/config.toml"], |host| {
             host.sh("mkdir -p /run/wasm/drivers.d; touch /run/wasm/config.toml");
             let file = "cat >/run/wasm/drivers.d/hostile.toml";

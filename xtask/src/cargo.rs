@@ -15,15 +15,18 @@ pub const BUILD_DAEMON: &str = "cargo build --workspace --bin wasmnet";
 /// The daemon's program.
 const DAEMON: &str = "wasmnet";
 
-/// Why the daemon could not be built.
+/// What cargo did not do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Cargo failed.
     #[error(transparent)]
-    Build(#[from] command::Error),
+    Cargo(#[from] command::Error),
     /// Cargo did not say where the program is.
     #[error("cargo built no program `{DAEMON}`")]
     NoProgram,
+    /// Cargo did not say where it builds.
+    #[error("cargo tells no target directory")]
+    NoTarget,
 }
 
 /// Builds the daemon and returns its program.
@@ -61,6 +64,15 @@ pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
+}
+
+/// Where cargo puts what it makes.
+pub fn target_dir() -> Result<PathBuf, Error> {
+    let mut cargo = cargo();
+    cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: Option<Value> = serde_json::from_str(&follow(cargo, |_| {})?).ok();
+    let target = metadata.as_ref().and_then(|metadata| metadata.get("target_directory")?.as_str());
+    target.map(PathBuf::from).ok_or(Error::NoTarget)
 }
 
 /// The workspace's root.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::steps::{Failed, Steps};
-use crate::{bench, cargo, command, demo, install, rust, terminal};
+use crate::{bench, cargo, command, demo, engine, install, rust, terminal};
 
 /// The project's chores
 ///
@@ -46,6 +46,16 @@ enum Task {
         #[arg(value_name = "FILTER")]
         filters: Vec<String>,
     },
+    /// Get another Docker engine to test with
+    ///
+    /// Makes a small Debian below the target directory, with packages from the mirror that
+    /// apt uses, and says how the tests take its engine. It runs on test hosts only; this
+    /// machine's own stays as it is. Needs root.
+    Engine {
+        /// The Debian whose engine it is.
+        #[arg(value_enum)]
+        suite: engine::Suite,
+    },
     /// Check formatting and lints
     Check,
     /// Check, then test, as CI does
@@ -69,6 +79,9 @@ enum Error {
     /// The bench could not measure.
     #[error(transparent)]
     Bench(#[from] bench::Error),
+    /// The engine could not be made.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
 }
 
 /// Does what the command line says.
@@ -89,6 +102,7 @@ fn run(task: &Task) -> Result<u8, Error> {
         Task::Demo => Ok(demo::run(&mut steps)?),
         Task::Bench(options) => Ok(bench::run(&mut steps, options)?),
         Task::Test { filters } => test(&mut steps, filters),
+        Task::Engine { suite } => Ok(engine::run(&mut steps, *suite)?),
         Task::Check => check(&mut steps),
         Task::Ci => {
             let codes = [check(&mut steps)?, test(&mut steps, &[])?];

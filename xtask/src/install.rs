@@ -41,6 +41,10 @@ pub const LAB: &[Need] = &[
 /// What tests use besides.
 pub const TESTS: &[Need] = &[need("conntrack", &["conntrack"])];
 
+/// What another engine's tree is made with.
+pub const ENGINE: &[Need] =
+    &[need("debootstrap", &["debootstrap"]), need("unshare", &["util-linux"])];
+
 /// What the bench compares with. CNI's programs are not where programs are.
 pub const CNI: &[Need] = &[need("/usr/lib/cni/portmap", &["containernetworking-plugins"])];
 

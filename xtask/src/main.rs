@@ -8,6 +8,7 @@ mod cargo;
 mod cli;
 mod command;
 mod demo;
+mod engine;
 mod install;
 mod programs;
 mod rust;

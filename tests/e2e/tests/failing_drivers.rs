@@ -14,8 +14,8 @@ mod leaving;
 /// The ways to fail that every method has.
 const WAYS: [&str; 5] = ["error", "trap", "panic", "loop", "memory"];
 
-/// How long the user may have to wait for the sentence.
-const IN_TIME: Duration = Duration::from_secs(6);
+/// How long the user may have to wait: a call's deadline of 5 s once, and the engine's part.
+const ONE_DEADLINE: Duration = Duration::from_secs(9);
 
 /// How long something may take that happens by itself.
 const PATIENCE: Duration = Duration::from_secs(15);

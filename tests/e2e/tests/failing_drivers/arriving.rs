@@ -1,6 +1,6 @@
 //! Failures while something is being made: it fails, and nothing has happened.
 
-use super::{IN_TIME, Scene, WAYS, assert_sentence, hint, sentence};
+use super::{ONE_DEADLINE, Scene, WAYS, assert_sentence, hint, sentence};
 
 #[test]
 fn a_network_that_fails_is_not_there() {
@@ -12,7 +12,7 @@ fn a_network_that_fails_is_not_there() {
             scene.timed(&format!("network create --driver chaos -o chaos={case} bad"));
 
         assert_sentence(&output, &sentence("create-network", how), &case);
-        assert!(took < IN_TIME, "{case}: the user waited {took:?}");
+        assert!(took < ONE_DEADLINE, "{case}: the user waited {took:?}");
         scene.assert_back_to(&before, &case);
         scene.wait_ledger(ledger, &case);
         assert_hint(&scene, "create-network", how);
@@ -51,7 +51,7 @@ fn a_container_does_not_start(method: &str, more: &[&str]) {
         let (output, took) = scene.timed("start victim");
 
         assert_sentence(&output, &sentence(method, how), &case);
-        assert!(took < IN_TIME, "{case}: the user waited {took:?}");
+        assert!(took < ONE_DEADLINE, "{case}: the user waited {took:?}");
         scene.assert_back_to(&before, &case);
         scene.wait_ledger(ledger, &case);
         assert_hint(&scene, method, how);

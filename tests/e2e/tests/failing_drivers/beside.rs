@@ -67,6 +67,9 @@ fn calls_queued_on_a_hanging_network_work_afterwards() {
 
     let start = Instant::now();
     plugin.send("NetworkDriver.Leave", &calls::ids("n1", "e1"));
+    // Or the others might overtake it.
+    let begun = || bench.daemon.log().contains("chaos in leave, as told");
+    wait_for("the hanging call to begin", PATIENCE, begun);
     let mut queue: Vec<_> = (3..9)
         .map(|number| {
             let mut plugin = bench.plugin("chaos");

@@ -1,14 +1,9 @@
 //! Failures while something is being given up: Docker forgets it in any case, so it
 //! has to be gone, and the log says what went wrong.
 
-use std::time::Duration;
-
 use wasmnet_lab::wait_for;
 
-use super::{PATIENCE, Scene, WAYS, hint, sentence};
-
-/// A container's end with a driver that runs into its deadline once, and the engine's part.
-const ONE_DEADLINE: Duration = Duration::from_secs(9);
+use super::{ONE_DEADLINE, PATIENCE, Scene, WAYS, hint, sentence};
 
 #[test]
 fn a_container_is_gone_though_revoking_its_ports_fails() {

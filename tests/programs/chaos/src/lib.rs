@@ -10,7 +10,7 @@
 
 use wasmnet_sdk::{
     ContainerInterface, Endpoint, EndpointRequest, EndpointSettings, Error, JoinInfo, Network,
-    NetworkDriver, Options, PortBinding, addresses, clock, firewall, links, store,
+    NetworkDriver, Options, PortBinding, addresses, clock, firewall, links, log, store,
 };
 
 /// The option that says where and how to fail.
@@ -114,9 +114,13 @@ fn fail(network: &Network, method: &str) -> Result<(), Error> {
         #[cfg(target_arch = "wasm32")]
         Some("trap") => core::arch::wasm32::unreachable(),
         Some("panic") => panic!("chaos in {method}, as told"),
-        Some("loop") => loop {
-            std::hint::spin_loop();
-        },
+        Some("loop") => {
+            // Who waits for the call to begin looks for this.
+            log::write(log::Level::Info, &format!("chaos in {method}, as told"));
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         Some("memory") => {
             let mut hoard: Vec<Vec<u8>> = Vec::new();
             loop {

@@ -60,6 +60,15 @@ impl Site {
         Self { daemon, engine, host, lab }
     }
 
+    /// Whether the engine's version is this one or newer. For what engines do differently,
+    /// and tests must expect.
+    pub fn engine_since(&self, major: u32) -> bool {
+        let version = self.host.docker_api("GET", "/version", None).body;
+        let text = version["Version"].as_str().unwrap_or_default();
+        let found = text.split('.').next().and_then(|number| number.parse::<u32>().ok());
+        found.unwrap_or_else(|| panic!("an engine without a version: {version}")) >= major
+    }
+
     /// Runs `docker` with words separated by spaces; fails the test if it fails.
     pub fn docker(&self, command: &str) -> String {
         self.host.docker(&words(command))

@@ -214,14 +214,18 @@ impl Seen<'_> {
     /// Takes down how the container is.
     fn look(&mut self, step: &str) {
         // The kernel's numbers of links differ from one container to the next, and with
-        // them the order. The built-in driver asks for no queue length where we leave
+        // them the order; and when a link has the number of another's end on the host, `ip`
+        // takes it for that end. The built-in driver asks for no queue length where we leave
         // the kernel's: without a queue (noqueue) it says nothing.
         let script = "{ ip -o link; ip -o address; } |
-                sed -E 's/^[0-9]+: //; s/@if[0-9]+//; s/ qlen [0-9]+/ /; s/ +/ /g' | sort
+                sed -E 's/^[0-9]+: //; s/@[a-z0-9]+//; s/,M-DOWN//; s/ qlen [0-9]+/ /; s/ +/ /g' | sort
             ip route | sort; ip -6 route | sort
             grep -v '^#' /etc/hosts | sort; cat /etc/resolv.conf";
         let inside = self.site.exec("one", script).stdout;
         let mut view = format!("=== {step}\n{}\n{inside}\n", self.inspected());
+        if self.site.engine_since(28) {
+            view = Self::by_network(&view);
+        }
         for (network, subnet, _) in NETWORKS {
             let gateway = subnet.replace("0/24", "1");
             let connected = inside.contains(&subnet.replace("0/24", "10/24"));
@@ -231,15 +235,40 @@ impl Seen<'_> {
         self.views.push(view);
     }
 
+    /// A view with links and MAC addresses named after their networks. Engines since 28
+    /// start a container's networks in any order, so that `eth0` is one or the other, and
+    /// their built-in driver picks MAC addresses at random.
+    fn by_network(view: &str) -> String {
+        let mut named = view.to_owned();
+        for (network, _, address) in NETWORKS {
+            let address = format!(" inet {address}/");
+            let link = view.lines().find(|line| line.contains(&address));
+            let Some((link, _)) = link.and_then(|line| line.split_once(' ')) else { continue };
+            let of_link = format!("{link}: ");
+            let mac = view.lines().find(|line| line.starts_with(&of_link));
+            let mac = mac.and_then(|line| line.split_once("link/ether ")?.1.split(' ').next());
+            named = named.replace(link, &format!("link-of-{network}"));
+            let mac = mac.unwrap_or_else(|| panic!("{link} has no MAC address: {view}"));
+            named = named.replace(mac, &format!("mac-of-{network}"));
+        }
+        let (title, lines) = named.split_once('\n').unwrap();
+        let mut lines: Vec<&str> = lines.lines().collect();
+        lines.sort_unstable();
+        format!("{title}\n{}\n", lines.join("\n"))
+    }
+
     /// Runs a command that must fail and takes down how it was refused.
     fn refused(&mut self, command: &str) {
         let output = self.site.try_docker(command);
         assert!(!output.success(), "docker {command} was not refused: {output}");
-        // Ids are never the same.
+        // Ids are never the same, be they whole or their first 12 digits.
+        let is_id = |text: &str| {
+            matches!(text.len(), 12 | 64) && text.chars().all(|letter| letter.is_ascii_hexdigit())
+        };
         let words: Vec<&str> = output
             .stderr
-            .split_whitespace()
-            .filter(|word| !word.trim_matches(|c: char| !c.is_alphanumeric()).len().eq(&64))
+            .split(|letter: char| !letter.is_alphanumeric())
+            .filter(|word| !word.is_empty() && !is_id(word))
             .collect();
         self.views.push(format!("=== {command}: {}\n{}\n", output.status, words.join(" ")));
     }

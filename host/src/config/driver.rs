@@ -48,6 +48,7 @@ pub struct LimitsConfig {
     memory: Option<Memory>,
     deadline: Option<Deadline>,
     operations: Option<u32>,
+    links: Option<u32>,
     store: Option<Size>,
     log_lines: Option<u32>,
 }
@@ -116,6 +117,7 @@ impl LimitsConfig {
         let default = Limits::default();
         Limits {
             operations: self.operations.unwrap_or(default.operations),
+            links: self.links.unwrap_or(default.links),
             store_bytes: self.store.map_or(default.store_bytes, |size| size.0),
         }
     }

@@ -43,6 +43,9 @@ const REAP_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Limits {
     /// Kernel operations in one call.
     pub operations: u32,
+    /// Links it may make. The kernel takes tens of milliseconds to take one back, and in
+    /// that time changes no other link of the machine.
+    pub links: u32,
     /// Bytes of keys and values a driver may have in the store.
     pub store_bytes: usize,
 }
@@ -86,6 +89,7 @@ struct Inner {
     changes: Changes,
     firewall: FirewallBatch,
     operations: u32,
+    links: u32,
     /// Keys that no other call may take meanwhile.
     claims: Vec<Claim>,
 }
@@ -94,7 +98,7 @@ struct Inner {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { operations: 1024, store_bytes: 16 << 20 }
+        Self { operations: 1024, links: 8, store_bytes: 16 << 20 }
     }
 }
 
@@ -395,6 +399,14 @@ impl Inner {
             Some(Entry { doomed: true, ..entry })
         };
         self.changes.objects.insert(key.clone(), row);
+    }
+
+    fn count_link(&mut self, limits: &Limits) -> Result<(), TxError> {
+        self.links += 1;
+        if self.links > limits.links {
+            return Err(TxError::TooManyLinks(limits.links));
+        }
+        Ok(())
     }
 
     fn count(&mut self, limits: &Limits) -> Result<(), TxError> {

@@ -30,7 +30,9 @@ fn error_out(error: &TxError) -> types::Error {
         TxError::NoBridge(_) | TxError::NothingToPublish(_) => Invalid,
         TxError::PortTaken(_) | TxError::PortsTaken { .. } => InUse,
         TxError::NoPortLeft(_) => Exhausted,
-        TxError::TooManyOperations(_) | TxError::StoreFull(_) => Exhausted,
+        TxError::TooManyOperations(_) | TxError::TooManyLinks(_) | TxError::StoreFull(_) => {
+            Exhausted
+        }
         TxError::Ledger(_) | TxError::Closed | TxError::Panicked(_) => Unavailable,
     };
     types::Error { code, message: chain(error) }

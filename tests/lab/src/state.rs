@@ -21,7 +21,8 @@ cd /proc/sys/net
 part sysctl
 grep -s . ipv4/ip_forward \
     ipv4/conf/*/forwarding ipv4/conf/*/route_localnet ipv4/conf/*/rp_filter ipv4/conf/*/proxy_arp \
-    ipv6/conf/*/forwarding ipv6/conf/*/disable_ipv6 ipv6/conf/*/accept_ra ipv6/conf/*/proxy_ndp
+    ipv6/conf/*/forwarding ipv6/conf/*/disable_ipv6 ipv6/conf/*/accept_ra ipv6/conf/*/proxy_ndp ||
+    true # A link may go while its settings are read.
 # Absent until somebody loads the module, then 1.
 for name in iptables ip6tables; do
     echo "bridge-nf-call-$name:$(cat bridge/bridge-nf-call-$name 2>/dev/null || echo 1)"

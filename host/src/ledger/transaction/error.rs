@@ -73,6 +73,9 @@ pub enum TxError {
     #[error("a call may do at most {0} kernel operations")]
     TooManyOperations(u32),
     /// The operator's limit.
+    #[error("a call may make at most {0} links")]
+    TooManyLinks(u32),
+    /// The operator's limit.
     #[error("the driver's store is full ({0} bytes)")]
     StoreFull(usize),
     /// A store key has no proper length.

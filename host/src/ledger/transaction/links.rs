@@ -118,6 +118,7 @@ impl Shared {
         let scope = self.scope()?.clone();
         self.check_label(inner, &scope, &new.label)?;
         let chosen = new.name.as_deref().map(chosen_name).transpose()?;
+        inner.count_link(&self.limits)?;
         self.permit(inner, Request::Link(new.kind.grant()))?;
         if let Some(name) = &chosen {
             self.permit(inner, Request::Name(name))?;

@@ -53,6 +53,9 @@ pub fn attack(attack: &str, bridge: &links::Link, network: &Network) -> Result<(
         }),
         "log" => {
             (0..100_000).for_each(|line| log::write(log::Level::Error, &format!("line {line}\n")));
+            Err(over())
+        }
+        "print" => {
             (0..100_000).for_each(|line| println!("line {line}"));
             Err(over())
         }

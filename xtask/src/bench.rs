@@ -38,9 +38,25 @@ pub struct Options {
     /// How often each thing is done; the slowest ones less often
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Measure ours again with 200 networks and 1000 published ports already there
+    /// Measure all again with 200 networks and 1000 published ports already there
     #[arg(long)]
     crowd: bool,
+    /// Measure only this, and write no report
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
+}
+
+/// What can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Latency and throughput.
+    Traffic,
+    /// Docker's operations.
+    Docker,
+    /// The plugin socket.
+    Calls,
+    /// CNI's plugins and netavark.
+    Others,
 }
 
 /// Why the bench could not begin.
@@ -85,7 +101,9 @@ enum Trouble {
 /// Everything that was measured, in the order of the report.
 struct Measured {
     docker: Table,
+    crowd: Table,
     socket: Table,
+    sandbox: Table,
     peers: Table,
     latency: Table,
     throughput: Table,
@@ -97,7 +115,7 @@ pub fn run(steps: &mut Steps, options: &Options) -> Result<u8, Error> {
         return Err(Error::NotRoot);
     }
     steps.heading("On this machine");
-    install::packages(steps, &[install::LAB])?;
+    install::packages(steps, &[install::LAB, install::IPERF])?;
     let daemon = daemon(steps)?;
 
     steps.heading("On a throw-away host");
@@ -108,9 +126,11 @@ pub fn run(steps: &mut Steps, options: &Options) -> Result<u8, Error> {
     let code = match done {
         Ok(machine) => {
             report::show(steps, &measured);
-            steps.step("write the report", "docs/bench.md docs/bench.svg", |_| {
-                report::write(&machine, options, &measured)
-            })?;
+            if options.only.is_none() {
+                steps.step("write the report", "docs/bench.md docs/bench.svg", |_| {
+                    report::write(&machine, options, &measured)
+                })?;
+            }
             0
         }
         Err(_) if stage.is_interrupted() => {
@@ -145,19 +165,17 @@ fn measure(
     stage: &mut Stage,
     measured: &mut Measured,
 ) -> Result<report::Machine, Failed> {
-    let repeat = options.repeat;
     steps.step("start Docker's engine", "dockerd", |_| stage.start_engine())?;
-    steps.step("start the daemon", "wasmnet serve", |_| stage.start_daemon())?;
+    steps.step("start the daemon", "wasmnet serve", |_| stage.start_daemon(socket::LOG))?;
     let machine =
         steps.step("ask what it is", "docker version", |_| report::Machine::ask(stage))?;
 
     measure_drivers(steps, options, stage, measured)?;
-    peers::measure(steps, stage, &mut measured.peers, repeat)?;
     steps.step("stop the daemon", "kill -TERM", |_| stage.stop_daemon())?;
     Ok(machine)
 }
 
-/// Measures what takes engine and daemon.
+/// Measures what takes engine and daemon, and those who do without.
 fn measure_drivers(
     steps: &mut Steps,
     options: &Options,
@@ -167,36 +185,38 @@ fn measure_drivers(
     let repeat = options.repeat;
     let (theirs, ours) = (Docker::new(stage, "bridge"), Docker::new(stage, "wasm-bridge"));
     let floor = Docker::new(stage, floor::NAME);
-    let both = [(&theirs, docker::BUILT_IN), (&ours, docker::OURS)];
-    let all = [both[0], both[1], (&floor, docker::FLOOR)];
+    let all = [(&theirs, docker::BUILT_IN), (&ours, docker::OURS), (&floor, docker::FLOOR)];
+    if options.wants(Part::Traffic) {
+        // Before the other networks: each driver's traffic is to find its own firewall only.
+        steps.step("measure traffic", "iperf3", |live| {
+            traffic::measure(live, stage, measured, repeat, &all[..2])
+        })?;
+    }
     steps.step("start the floor", "a driver that does little", |_| floor::start(stage))?;
     for (docker, _) in all {
         let command = format!("docker network create --driver {} …", docker.driver());
         steps.step("get ready", &command, |_| docker.prepare())?;
     }
-    steps.step("measure the drivers", "docker network, start, rm", |live| {
-        docker::measure(live, &mut measured.docker, repeat, &all)
-    })?;
-    steps.step("measure traffic", "TCP", |live| {
-        traffic::measure(live, stage, measured, repeat, &both)
-    })?;
-    steps.step("measure the calls", "wasm-bridge.sock", |live| {
-        socket::measure(live, stage, &mut measured.socket, repeat, socket::EMPTY)
-    })?;
-    if options.crowd {
-        let make = "200 networks, 1000 published ports";
-        steps.step("make a crowd", make, |live| crowd::make(live, stage))?;
-        steps.step("measure in the crowd", "docker network, start, rm", |live| {
-            docker::measure(live, &mut measured.docker, repeat, &[(&ours, docker::CROWD)])
+    if options.wants(Part::Docker) {
+        steps.step("measure the drivers", "docker network, start, rm", |live| {
+            docker::measure(live, &mut measured.docker, repeat, &all)
         })?;
-        steps.step("measure the calls", "wasm-bridge.sock", |live| {
-            socket::measure(live, stage, &mut measured.socket, repeat, socket::CROWD)
-        })?;
-        steps.step("remove the crowd", make, |live| crowd::remove(live, stage))?;
     }
-    for (docker, _) in all {
+    if options.wants(Part::Calls) {
+        steps.step("measure the calls", "wasm-bridge.sock", |live| {
+            socket::measure(live, stage, measured, repeat, socket::EMPTY)
+        })?;
+    }
+    if options.wants(Part::Others) {
+        peers::measure(steps, stage, &mut measured.peers, repeat)?;
+    }
+    if options.crowd {
+        measure_in_crowds(steps, options, stage, measured, [&theirs, &ours, &floor])?;
+    }
+    // The rest of what is there goes with the host.
+    for docker in [&ours, &floor] {
         let command = format!("docker rm --force {} …", docker.name("idle"));
-        // What stays goes with the host; nothing measured is lost for it, but it is told.
+        // Nothing measured is lost if this fails, but it is told.
         if let Err(failed) = steps.step("clean up", &command, |_| docker.clear()) {
             if stage.is_interrupted() {
                 return Err(failed);
@@ -207,9 +227,49 @@ fn measure_drivers(
     Ok(())
 }
 
+/// Measures each driver beside much that is of the same driver.
+fn measure_in_crowds(
+    steps: &mut Steps,
+    options: &Options,
+    stage: &Stage,
+    measured: &mut Measured,
+    [theirs, ours, floor]: [&Docker<'_>; 3],
+) -> Result<(), Failed> {
+    let (repeat, make) = (options.repeat, "200 networks, 1000 published ports");
+    steps.step("make a crowd", make, |live| crowd::make(live, stage, ours, 200))?;
+    if options.wants(Part::Docker) {
+        steps.step("measure in the crowd", "docker network, start, rm", |live| {
+            let drivers = [(ours, docker::OURS), (floor, docker::FLOOR)];
+            docker::measure(live, &mut measured.crowd, repeat, &drivers)
+        })?;
+    }
+    if options.wants(Part::Calls) {
+        steps.step("measure the calls", "wasm-bridge.sock", |live| {
+            socket::measure(live, stage, measured, repeat, socket::CROWD)
+        })?;
+    }
+    steps.step("remove the crowd", make, |live| crowd::remove(live, stage, ours))?;
+    if options.wants(Part::Docker) {
+        // The last: it takes minutes to remove, and so goes with the host.
+        steps.step("make a crowd", make, |live| crowd::make(live, stage, theirs, 201))?;
+        steps.step("measure in the crowd", "docker network, start, rm", |live| {
+            docker::measure(live, &mut measured.crowd, repeat, &[(theirs, docker::BUILT_IN)])
+        })?;
+    }
+    Ok(())
+}
+
 /// Shows which repetition it is.
 fn progress(live: &mut Live<'_>, done: u32, of: u32) {
     live.show(&format!("repetition {} of {of}", done + 1));
+}
+
+// === impl Options ===
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
 }
 
 // === impl Measured ===
@@ -218,14 +278,24 @@ impl Measured {
     fn new() -> Self {
         Self {
             docker: docker::table(),
+            crowd: docker::crowd_table(),
             socket: socket::table(),
+            sandbox: socket::sandbox_table(),
             peers: peers::table(),
             latency: traffic::latency_table(),
             throughput: traffic::throughput_table(),
         }
     }
 
-    fn tables(&self) -> [&Table; 5] {
-        [&self.docker, &self.socket, &self.peers, &self.latency, &self.throughput]
+    fn tables(&self) -> [&Table; 7] {
+        [
+            &self.docker,
+            &self.crowd,
+            &self.socket,
+            &self.sandbox,
+            &self.peers,
+            &self.latency,
+            &self.throughput,
+        ]
     }
 }

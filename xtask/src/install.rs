@@ -48,6 +48,9 @@ pub const ENGINE: &[Need] =
 /// What the bench compares with. CNI's programs are not where programs are.
 pub const CNI: &[Need] = &[need("/usr/lib/cni/portmap", &["containernetworking-plugins"])];
 
+/// What the bench sends with.
+pub const IPERF: &[Need] = &[need("iperf3", &["iperf3"])];
+
 /// What podman makes its networks with.
 pub const NETAVARK: &[Need] = &[need("/usr/lib/podman/netavark", &["netavark"])];
 

@@ -89,8 +89,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts the daemon and waits until Docker can use it.
-    pub fn start_daemon(&mut self) -> Result<(), Error> {
+    /// Starts the daemon, which is to log this, and waits until Docker can use it.
+    pub fn start_daemon(&mut self, log: &str) -> Result<(), Error> {
         self.go_on()?;
         // /run is the host's own. State and config are not, and the machine may have its
         // own daemon.
@@ -99,7 +99,8 @@ impl Stage {
             let config = self.host.put("wasmnet.toml", "");
             let program = self.program.to_string_lossy();
             let (state, config) = (state.to_string_lossy(), config.to_string_lossy());
-            self.host.spawn(&[&program, "serve", "--state-dir", &state, "--config", &config])
+            let words = [&program, "serve", "--state-dir", &state, "--config", &config];
+            self.host.exec(&words).env("WASMNET_LOG", log).spawn()
         })?;
         let daemon = self.daemon.insert(daemon);
         let socket = self.host.path_in_run(SOCKET);

@@ -16,7 +16,13 @@ mod objects;
 mod ports;
 mod store;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -79,6 +85,8 @@ struct Shared {
     authority: Authority,
     /// Where steps run: the host's threads, not those that guests may keep busy.
     threads: tokio::runtime::Handle,
+    /// Nanoseconds that the driver has waited for steps.
+    in_steps: AtomicU64,
 }
 
 #[derive(Default)]
@@ -117,6 +125,7 @@ impl Transaction {
                 limits,
                 authority,
                 threads: tokio::runtime::Handle::current(),
+                in_steps: AtomicU64::new(0),
             }),
             inner: Arc::default(),
         }
@@ -130,6 +139,11 @@ impl Transaction {
     /// Records an endpoint, or with none that it is gone.
     pub async fn set_endpoint(&self, key: EndpointKey, record: Option<EndpointRecord>) {
         self.inner.lock().await.changes.endpoints.insert(key, record);
+    }
+
+    /// How long the driver has waited for its steps so far: the host's part of its call.
+    pub fn time_in_steps(&self) -> Duration {
+        Duration::from_nanos(self.shared.in_steps.load(Ordering::Relaxed))
     }
 
     /// What the call has changed so far.
@@ -250,7 +264,9 @@ impl Transaction {
         + 'static,
     ) -> Result<T, TxError> {
         let (shared, inner) = (Arc::clone(&self.shared), Arc::clone(&self.inner));
-        self.shared
+        let started = Instant::now();
+        let done = self
+            .shared
             .detached(async move {
                 let inner = inner.lock_owned().await;
                 if inner.closed {
@@ -258,7 +274,10 @@ impl Transaction {
                 }
                 step(shared, inner).await
             })
-            .await
+            .await;
+        let time = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.shared.in_steps.fetch_add(time, Ordering::Relaxed);
+        done
     }
 }
 

@@ -1,6 +1,10 @@
 //! One call into a driver: its state, its limits, its end.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, component::ResourceTable};
@@ -79,6 +83,7 @@ impl Driver {
         let _slot = self.runtime.slots.acquire().await;
         let output = MemoryOutputPipe::new(OUTPUT_MAX);
         let deadline = call.limits.deadline;
+        let (started, transaction) = (Instant::now(), call.transaction.clone());
         let mut store = self.store(call, &output);
         let mut guest = self.runtime.spawn_guest(async move {
             let instance = instantiate(&mut store).await?;
@@ -89,6 +94,11 @@ impl Driver {
             // Ends at its next yield; its transaction lets nothing more in by then.
             guest.abort();
         }
+        // What the sandbox costs is what of the call is not the host's own work.
+        let (whole, host) = (started.elapsed(), transaction.time_in_steps());
+        let sandbox = whole.saturating_sub(host);
+        let (sandbox_us, host_us) = (sandbox.as_micros(), host.as_micros());
+        tracing::debug!(driver = %self.name, method, sandbox_us, host_us, "driver called");
         self.log_output(method, &output);
         match answer {
             Ok(Ok(Ok(Ok(value)))) => Ok(value),

@@ -1,50 +1,55 @@
-//! A host with much on it already: networks, endpoints and published ports of our driver.
+//! A host with much on it already: networks, containers and published ports of one driver.
 //!
-//! They are made at the plugin socket, without an engine: it would take much longer, and it
-//! is our own growth that is measured.
+//! The engine makes them, so that it, too, has all of them to think of.
 
 use super::Trouble;
-use super::plugin::{Endpoint, Plugin, id};
+use super::docker::Docker;
 use crate::stage::Stage;
 use crate::steps::Live;
 
 const NETWORKS: u8 = 200;
-/// Each network has one endpoint with as many ports: a thousand in all.
-const PORTS: u16 = 5;
+/// On the network that measured containers are on, too.
+const CONTAINERS: u16 = 10;
+/// Of each container: a thousand in all.
+const PORTS: u16 = 100;
 /// The first host port, above those of what is measured.
 const FIRST_PORT: u16 = 25000;
-/// Ours among the ids.
-const KIND: u8 = 0xc0;
 
-pub fn make(live: &mut Live<'_>, stage: &Stage) -> Result<(), Trouble> {
-    let mut plugin = Plugin::connect(stage)?;
+/// What a crowd's parts are called.
+const NETWORK: &str = "crowd";
+const CONTAINER: &str = "member";
+
+/// Makes the crowd, its networks being 10.B.N.0/24.
+pub fn make(
+    live: &mut Live<'_>,
+    stage: &Stage,
+    docker: &Docker<'_>,
+    second_byte: u8,
+) -> Result<(), Trouble> {
     for number in 0..NETWORKS {
         live.show(&format!("network {} of {NETWORKS}", number + 1));
         stage.on(|_| ())?;
-        let endpoint = endpoint(number);
-        plugin.create_network(&endpoint.network, endpoint.subnet)?;
-        plugin.arrive(&endpoint)?;
+        let name = docker.name(&format!("{NETWORK}{number}"));
+        docker.create_network_on(&name, &format!("10.{second_byte}.{number}.0/24"))?;
+    }
+    for number in 0..CONTAINERS {
+        live.show(&format!("container {} of {CONTAINERS}", number + 1));
+        let name = docker.name(&format!("{CONTAINER}{number}"));
+        docker.run(&name, (FIRST_PORT + number * PORTS, PORTS))?;
     }
     Ok(())
 }
 
-pub fn remove(live: &mut Live<'_>, stage: &Stage) -> Result<(), Trouble> {
-    let mut plugin = Plugin::connect(stage)?;
+/// Removes it.
+pub fn remove(live: &mut Live<'_>, stage: &Stage, docker: &Docker<'_>) -> Result<(), Trouble> {
+    for number in 0..CONTAINERS {
+        live.show(&format!("container {} of {CONTAINERS}", number + 1));
+        docker.remove(&docker.name(&format!("{CONTAINER}{number}")))?;
+    }
     for number in 0..NETWORKS {
         live.show(&format!("network {} of {NETWORKS}", number + 1));
         stage.on(|_| ())?;
-        let endpoint = endpoint(number);
-        plugin.go(&endpoint)?;
-        plugin.delete_network(&endpoint.network)?;
+        docker.remove_network(&docker.name(&format!("{NETWORK}{number}")))?;
     }
     Ok(())
-}
-
-fn endpoint(number: u8) -> Endpoint {
-    Endpoint {
-        network: id(KIND, number.into()),
-        id: id(KIND, u32::from(number) + 1000),
-        subnet: (number, 0),
-        ports: (FIRST_PORT + u16::from(number) * PORTS, PORTS),
-    }
 }

@@ -15,20 +15,19 @@ use crate::steps::Live;
 pub const BUILT_IN: usize = 0;
 pub const OURS: usize = 1;
 pub const FLOOR: usize = 2;
-pub const CROWD: usize = 3;
 
 /// How many ports containers publish.
 const PORTS: [u16; 4] = [0, 1, 10, 100];
 /// With more ports than this, and in parallel, things are done a few times only.
 const QUICK: u16 = 10;
-const FEW: u32 = 3;
+pub const FEW: u32 = 3;
 /// Containers that are started at once.
-const PARALLEL: u32 = 20;
+const PARALLEL: [u32; 2] = [10, 50];
 /// Before each thing that is timed: who has answered may still be tidying up, and the
 /// kernel deletes links one at a time, so the next one would pay for it.
 const REST: Duration = Duration::from_millis(100);
 /// The first host port, below those that the kernel gives away.
-const FIRST_PORT: u16 = 20000;
+pub const FIRST_PORT: u16 = 20000;
 
 /// A driver, as the engine's client sees it.
 pub struct Docker<'s> {
@@ -36,14 +35,31 @@ pub struct Docker<'s> {
     driver: &'static str,
 }
 
+/// What columns there are, on an empty host and in a crowd.
+const COLUMNS: &[&str] = &["bridge", "wasm-bridge", "floor"];
+const RATIOS: &[(&str, usize, usize)] =
+    &[("wasm / bridge", OURS, BUILT_IN), ("wasm / floor", OURS, FLOOR)];
+
 pub fn table() -> Table {
     Table::new(
         "Docker",
         "Time of a request to the engine's API, in ms. `start` and `rm` contain the time that \
-         the engine takes for the container itself. The floor is a remote driver outside the \
-         daemon that makes bridge and link by `ip` and nothing else: no firewall, no ports.",
-        &["bridge", "wasm-bridge", "floor", "wasm-bridge in a crowd"],
-        &[("wasm / bridge", OURS, BUILT_IN), ("crowd / empty", CROWD, OURS)],
+         the engine takes for the container itself. The floor is a remote driver that does \
+         nothing but make and delete bridge and link, by netlink, and answer when it is done: no \
+         firewall, no ports (it ignores them), no records.",
+        COLUMNS,
+        RATIOS,
+    )
+}
+
+pub fn crowd_table() -> Table {
+    Table::new(
+        "Docker, in a crowd",
+        "The same with 200 networks of that driver, and ten containers with 100 published ports \
+         each on one of them, already there. The floor is on the host with wasm-bridge's crowd. \
+         The built-in driver's turn comes after the others', not between them.",
+        COLUMNS,
+        RATIOS,
     )
 }
 
@@ -60,23 +76,27 @@ pub fn measure(
         docker.connection(&mut |_, _| {})?;
         docker.container(1, &mut |_, _| {})?;
     }
+    let mut drivers = drivers.to_vec();
     for round in 0..repeat {
         progress(live, round, repeat);
-        for (docker, column) in drivers {
+        for (docker, column) in &drivers {
             docker.network(&mut |what, time| table.record(what, *column, time))?;
         }
-        for (docker, column) in drivers {
+        for (docker, column) in &drivers {
             docker.connection(&mut |what, time| table.record(what, *column, time))?;
         }
         for ports in PORTS.into_iter().filter(|ports| *ports <= QUICK || round < FEW) {
-            // The floor publishes nothing.
-            for (docker, column) in drivers.iter().filter(|(_, c)| ports == 0 || *c != FLOOR) {
+            for (docker, column) in &drivers {
                 docker.container(ports, &mut |what, time| table.record(what, *column, time))?;
             }
         }
-        for (docker, column) in drivers.iter().filter(|_| round < FEW) {
-            docker.parallel(&mut |what, time| table.record(what, *column, time))?;
+        for count in PARALLEL.into_iter().filter(|_| round < FEW) {
+            for (docker, column) in &drivers {
+                docker.parallel(count, &mut |what, time| table.record(what, *column, time))?;
+            }
         }
+        // Nobody is always the first, nor always the one after the slowest.
+        drivers.rotate_left(1);
     }
     Ok(())
 }
@@ -97,34 +117,45 @@ impl<'s> Docker<'s> {
         format!("{what}-{}", self.driver)
     }
 
+    /// Makes the network that containers are on.
+    pub fn create_home(&self) -> Result<(), Trouble> {
+        self.create_network(&self.name("home"))?;
+        Ok(())
+    }
+
+    /// Removes it.
+    pub fn remove_home(&self) -> Result<(), Trouble> {
+        let name = self.name("home");
+        self.remove_network(&name).or_else(|refused| self.explain(refused, &name))?;
+        Ok(())
+    }
+
     /// Makes what the operations need: two networks, and a container on one of them.
     pub fn prepare(&self) -> Result<(), Trouble> {
-        for network in ["home", "side"] {
-            self.create_network(&self.name(network))?;
-        }
-        self.run(&self.name("idle"), 0)
+        self.create_home()?;
+        self.create_network(&self.name("side"))?;
+        self.run(&self.name("idle"), (FIRST_PORT, 0))
     }
 
     /// Removes it.
     pub fn clear(&self) -> Result<(), Trouble> {
         self.remove(&self.name("idle"))?;
-        for network in ["home", "side"] {
-            let path = format!("/networks/{}", self.name(network));
-            self.timed("DELETE", &path, None).or_else(|refused| self.explain(refused, &path))?;
-        }
-        Ok(())
+        self.remove_network(&self.name("side"))?;
+        self.remove_home()
     }
 
     /// Adds to a refusal who is on the network.
-    fn explain(&self, refused: Trouble, path: &str) -> Result<f64, Trouble> {
+    fn explain(&self, refused: Trouble, network: &str) -> Result<f64, Trouble> {
         let Trouble::Refused { what, said } = refused else { return Err(refused) };
-        let network = self.stage.on(|host| host.docker_api("GET", path, None).body)?;
+        let path = format!("/networks/{network}");
+        let network = self.stage.on(|host| host.docker_api("GET", &path, None).body)?;
         let on_it = network.get("Containers").unwrap_or(&Value::Null);
         Err(Trouble::Refused { what, said: format!("{said}; on it: {on_it}") })
     }
 
-    /// Starts a container that waits, with its first ports published.
-    pub fn run(&self, name: &str, ports: u16) -> Result<(), Trouble> {
+    /// Starts a container that waits, with so many ports published at the host's ports
+    /// from the first on.
+    pub fn run(&self, name: &str, ports: (u16, u16)) -> Result<(), Trouble> {
         self.create(name, ports)?;
         self.start(name)?;
         Ok(())
@@ -141,7 +172,7 @@ impl<'s> Docker<'s> {
         rest();
         record("network create", self.create_network(&name)?);
         rest();
-        record("network rm", self.timed("DELETE", &format!("/networks/{name}"), None)?);
+        record("network rm", self.remove_network(&name)?);
         Ok(())
     }
 
@@ -159,7 +190,7 @@ impl<'s> Docker<'s> {
     /// A container comes and goes.
     fn container(&self, ports: u16, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
         let name = self.name("one");
-        self.create(&name, ports)?;
+        self.create(&name, (FIRST_PORT, ports))?;
         rest();
         let plural = if ports == 1 { "port" } else { "ports" };
         record(&format!("start, {ports} {plural}"), self.start(&name)?);
@@ -168,21 +199,21 @@ impl<'s> Docker<'s> {
         Ok(())
     }
 
-    /// Many containers come at once.
-    fn parallel(&self, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
+    /// Many containers come at once, and go.
+    fn parallel(&self, count: u32, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
         let names: Vec<String> =
-            (0..PARALLEL).map(|number| self.name(&format!("many{number}"))).collect();
+            (0..count).map(|number| self.name(&format!("many{number}"))).collect();
         for name in &names {
-            self.create(name, 0)?;
+            self.create(name, (FIRST_PORT, 0))?;
         }
         rest();
         let path = |name: &str| format!("/containers/{name}/start");
         let time = self.at_once("POST", names.iter().map(|name| path(name)).collect())?;
-        record(&format!("start of {PARALLEL} at once"), time);
+        record(&format!("start of {count} at once"), time);
         rest();
         let path = |name: &str| format!("/containers/{name}?force=1");
         let time = self.at_once("DELETE", names.iter().map(|name| path(name)).collect())?;
-        record(&format!("rm --force of {PARALLEL} at once"), time);
+        record(&format!("rm --force of {count} at once"), time);
         Ok(())
     }
 
@@ -191,11 +222,23 @@ impl<'s> Docker<'s> {
         self.timed("POST", "/networks/create", Some(&body))
     }
 
-    fn create(&self, name: &str, ports: u16) -> Result<f64, Trouble> {
+    /// The engine has subnets of its own for some thirty networks only.
+    pub fn create_network_on(&self, name: &str, subnet: &str) -> Result<f64, Trouble> {
+        let ipam = json!({ "Config": [{ "Subnet": subnet }] });
+        let body = json!({ "Name": name, "Driver": self.driver, "IPAM": ipam });
+        self.timed("POST", "/networks/create", Some(&body))
+    }
+
+    pub fn remove_network(&self, name: &str) -> Result<f64, Trouble> {
+        self.timed("DELETE", &format!("/networks/{name}"), None)
+    }
+
+    fn create(&self, name: &str, ports: (u16, u16)) -> Result<f64, Trouble> {
         let (mut exposed, mut bound) = (Map::new(), Map::new());
-        for number in 0..ports {
+        let (first, count) = ports;
+        for number in 0..count {
             let port = format!("{}/tcp", 8000 + number);
-            let host = (FIRST_PORT + number).to_string();
+            let host = (first + number).to_string();
             exposed.insert(port.clone(), json!({}));
             bound.insert(port, json!([{ "HostPort": host }]));
         }

@@ -1,28 +1,31 @@
 //! The floor: a remote driver that does as little as a bridge can be made with.
 //!
 //! Whatever a driver does, the engine asks for it over a socket and sets up the container
-//! itself; this shows what of the time that is. No firewall, no records, no checks, no
-//! sandbox: a bridge for a network, a link for an endpoint, by `ip`.
+//! itself; this shows what of the time that is. A bridge for a network, a link for an
+//! endpoint, by netlink from this process: no firewall, no ports, nothing on disk, no
+//! checks, no sandbox. Like most drivers it answers when what was asked for is done, so a
+//! deletion takes as long as the kernel's.
+
+mod link;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use serde_json::{Value, json};
 use wasmnet_lab::Place;
 
+use self::link::Links;
 use super::Trouble;
-use crate::programs;
 use crate::stage::Stage;
 
 /// Its name in Docker.
 pub const NAME: &str = "bench-floor";
 
-/// The bridges' gateways, with the subnet's length.
-type Gateways = Arc<Mutex<HashMap<String, String>>>;
+/// The bridges' gateways, with the subnet's length, by network.
+type Gateways = Mutex<HashMap<String, String>>;
 
 /// Starts the driver. It ends with this process.
 pub fn start(stage: &Stage) -> Result<(), Trouble> {
@@ -32,7 +35,7 @@ pub fn start(stage: &Stage) -> Result<(), Trouble> {
         source,
     })?;
     let place = stage.on(Place::host)?;
-    // What it starts is in the host's network, as it is itself.
+    // Its threads are in the host's network, as it is itself.
     thread::spawn(move || place.within(|| accept(&listener)));
     Ok(())
 }
@@ -41,15 +44,16 @@ fn accept(listener: &UnixListener) {
     let gateways = Gateways::default();
     thread::scope(|scope| {
         for stream in listener.incoming().flatten() {
-            let gateways = Arc::clone(&gateways);
             // A connection that breaks is the engine's to open again.
-            scope.spawn(move || serve(stream, &gateways));
+            scope.spawn(|| serve(stream, &gateways));
         }
     });
 }
 
-/// Answers calls until the engine closes the connection.
+/// Answers calls until the engine closes the connection. Each connection has a thread and
+/// a netlink socket of its own, so calls that come in parallel wait in the kernel only.
 fn serve(stream: UnixStream, gateways: &Gateways) -> io::Result<()> {
+    let links = Links::open()?;
     let mut stream = BufReader::new(stream);
     loop {
         let (mut method, mut length) = (String::new(), 0);
@@ -69,27 +73,28 @@ fn serve(stream: UnixStream, gateways: &Gateways) -> io::Result<()> {
         let mut body = vec![0; length];
         stream.read_exact(&mut body)?;
         let body = serde_json::from_slice(&body).unwrap_or_default();
-        let (status, answer) = match answer(&method, &body, gateways) {
+        let (status, answer) = match answer(&method, &body, gateways, &links) {
             Ok(answer) => ("200 OK", answer),
             Err(error) => ("500 Error", json!({ "Err": error.to_string() })),
         };
         let answer = answer.to_string();
-        write!(
-            stream.get_mut(),
+        let answer = format!(
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{answer}",
             answer.len()
-        )?;
+        );
+        stream.get_mut().write_all(answer.as_bytes())?;
     }
 }
 
 /// `first` is the request's first line, in lower case.
-fn answer(first: &str, body: &Value, gateways: &Gateways) -> io::Result<Value> {
-    // Never held while `ip` runs: endpoints come in parallel.
+fn answer(first: &str, body: &Value, gateways: &Gateways, links: &Links) -> io::Result<Value> {
+    // Never held while the kernel works: endpoints come in parallel.
     let gateways = || gateways.lock().unwrap_or_else(PoisonError::into_inner);
     let text = |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let short = |path| text(path).get(..10).unwrap_or_default().to_owned();
-    let (bridge, link) = (format!("fl{}", short("/NetworkID")), short("/EndpointID"));
+    let bridge = format!("fl{}", short("/NetworkID"));
+    let [port, peer] = ["fe", "fp"].map(|prefix| format!("{prefix}{}", short("/EndpointID")));
     let method = first.split(' ').nth(1).and_then(|path| path.rsplit('.').next());
     match method.unwrap_or_default() {
         "activate" => return Ok(json!({ "Implements": ["NetworkDriver"] })),
@@ -99,47 +104,26 @@ fn answer(first: &str, body: &Value, gateways: &Gateways) -> io::Result<Value> {
         "createnetwork" => {
             let gateway = text("/IPv4Data/0/Gateway");
             gateways().insert(bridge.clone(), gateway.to_owned());
-            ip(&format!(
-                "link add {bridge} type bridge\naddr add {gateway} dev {bridge}\n\
-                 link set {bridge} up\n"
-            ))?;
+            links.add_bridge(&bridge, gateway)?;
         }
         "deletenetwork" => {
             gateways().remove(&bridge);
-            ip(&format!("link del {bridge}\n"))?;
+            links.delete(&bridge)?;
         }
         "createendpoint" => {
-            ip(&format!("link add fe{link} up master {bridge} type veth peer name fp{link}\n"))?;
+            links.add_veth(&port, &peer, &bridge)?;
             return Ok(json!({ "Interface": {} }));
         }
-        "deleteendpoint" => ip(&format!("link del fe{link}\n"))?,
+        "deleteendpoint" => links.delete(&port)?,
         "join" => {
             let gateway = gateways().get(&bridge).cloned().unwrap_or_default();
             let gateway = gateway.split('/').next();
             return Ok(json!({
-                "InterfaceName": { "SrcName": format!("fp{link}"), "DstPrefix": "eth" },
+                "InterfaceName": { "SrcName": peer, "DstPrefix": "eth" },
                 "Gateway": gateway,
             }));
         }
         _ => {}
     }
     Ok(json!({}))
-}
-
-/// Does these commands of ip(8).
-fn ip(batch: &str) -> io::Result<()> {
-    let mut child = Command::new("ip")
-        .args(["-batch", "-"])
-        .env("PATH", programs::path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(batch.as_bytes())?;
-    }
-    match child.wait()?.success() {
-        true => Ok(()),
-        false => Err(io::Error::other(format!("ip failed: {}", batch.trim()))),
-    }
 }

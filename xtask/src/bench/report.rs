@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::table::Table;
-use super::{Measured, Options, Trouble, chart};
+use super::{Measured, Options, Trouble, chart, docker};
 use crate::cargo::root;
 use crate::stage::Stage;
 use crate::steps::Steps;
@@ -80,26 +80,22 @@ fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
     if options.crowd {
         command.push_str(" --crowd");
     }
+    let Options { repeat, .. } = options;
     let mut text = format!(
         "# How long it takes\n\n\
          Written by `{command}`: Linux {kernel}, {processors} processors, Docker's engine \
          {engine}.\n\n\
-         Both drivers were measured in one run, under one engine, on one throw-away host: each \
-         repetition did a thing with `bridge` and then with `wasm-bridge`. Numbers are medians \
-         of {} repetitions (100 ports, many at once: 3; traffic: up to 5). The ratios mean \
-         something elsewhere, the milliseconds are this machine's. What \
-         is left to tidy up after an answer is not counted: there is a rest of 100 ms before each \
-         operation. The daemon was built for \
+         All was measured in one run, under one engine, on one throw-away host, the drivers in \
+         turn: each round does a thing with every one of them, and each round another is the \
+         first. Numbers are medians of {repeat} rounds (100 ports, many at once: {few}), with half \
+         of the range that the middle half of the samples is in. What stands behind a ratio is \
+         its standard error, from those ranges. The ratios mean something elsewhere, the \
+         milliseconds are this machine's. What is left to tidy up after an answer is not \
+         counted: there is a rest of 100 ms before each operation. The daemon was built for \
          development, with debug assertions, unless WASMNET_LAB_DAEMON named another. The \
          engine had its default settings, so `bridge` starts a proxy for each published port.\n",
-        options.repeat
+        few = docker::FEW,
     );
-    if options.crowd {
-        text.push_str(
-            "\nThe *crowd* is 200 networks with one endpoint and five published ports each, all \
-             of wasm-bridge.\n",
-        );
-    }
     let _ = write!(text, "\n![Ratios of Docker's operations](bench.svg)\n");
     for table in measured.tables().into_iter().filter(|table| !table.is_empty()) {
         let _ = write!(text, "\n## {}\n\n{}\n\n{}", table.title, table.note, markdown(table));

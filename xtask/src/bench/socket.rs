@@ -3,13 +3,19 @@
 use super::docker::rest;
 use super::plugin::{Endpoint, Plugin, id};
 use super::table::Table;
-use super::{Trouble, progress};
+use super::{Measured, Trouble, progress};
 use crate::stage::Stage;
 use crate::steps::Live;
 
 /// The columns.
 pub const EMPTY: usize = 0;
 pub const CROWD: usize = 1;
+
+/// What the daemon is to log: for each call of a driver, what its sandbox took.
+pub const LOG: &str = "info,wasmnet::runtime::call=debug";
+/// The columns of the sandbox's table.
+const CALL: usize = 0;
+const SANDBOX: usize = 1;
 
 /// How many ports endpoints publish.
 const PORTS: [u16; 3] = [0, 10, 100];
@@ -31,11 +37,25 @@ pub fn table() -> Table {
     )
 }
 
+pub fn sandbox_table() -> Table {
+    Table::new(
+        "The sandbox",
+        "What of these calls (on the empty host) is due to the driver being a component, in ms. \
+         The daemon takes the time from when it begins to make the instance until it has the \
+         driver's answer, and subtracts the time in which the transaction carried out what the \
+         driver asked for (links, addresses, ports). So it contains the instance, the way to the \
+         guests' threads and back, the driver's own code, every crossing of the boundary with \
+         its conversions, and the imports that only read.",
+        &["call", "sandbox"],
+        &[("share", SANDBOX, CALL)],
+    )
+}
+
 /// Lets networks and endpoints come and go.
 pub fn measure(
     live: &mut Live<'_>,
     stage: &Stage,
-    table: &mut Table,
+    measured: &mut Measured,
     repeat: u32,
     column: usize,
 ) -> Result<(), Trouble> {
@@ -44,7 +64,8 @@ pub fn measure(
         progress(live, round, repeat);
         let network = id(KIND, round);
         rest();
-        table.record("CreateNetwork", column, plugin.create_network(&network, SUBNET)?);
+        let time = plugin.create_network(&network, SUBNET)?;
+        record(measured, stage, column, None, &[("CreateNetwork", time)])?;
         for ports in PORTS {
             let endpoint = Endpoint {
                 network: network.clone(),
@@ -59,14 +80,64 @@ pub fn measure(
                     _ => plugin.go(&endpoint)?,
                 };
                 let total = calls.iter().map(|(_, time)| time).sum();
-                table.record(&format!("container {name}, {ports} ports"), column, total);
-                for (method, time) in calls {
-                    table.record(&format!("– {method}, {ports} ports"), column, time);
-                }
+                measured.socket.record(&format!("container {name}, {ports} ports"), column, total);
+                record(measured, stage, column, Some(ports), &calls)?;
             }
         }
         rest();
-        table.record("DeleteNetwork", column, plugin.delete_network(&network)?);
+        let time = plugin.delete_network(&network)?;
+        record(measured, stage, column, None, &[("DeleteNetwork", time)])?;
     }
     Ok(())
+}
+
+/// Notes the last calls, those of endpoints with their number of ports.
+fn record(
+    measured: &mut Measured,
+    stage: &Stage,
+    column: usize,
+    ports: Option<u16>,
+    calls: &[(&str, f64)],
+) -> Result<(), Trouble> {
+    let log = stage.daemon_log().unwrap_or_default();
+    // The daemon logs before it answers, and nobody else calls it now.
+    let sandboxes: Vec<f64> = log.lines().rev().filter_map(sandbox).take(calls.len()).collect();
+    if sandboxes.len() < calls.len() {
+        let what = format!("WASMNET_LOG={LOG}");
+        return Err(Trouble::Refused { what, said: "the daemon logs no calls".to_owned() });
+    }
+    for ((method, time), sandbox) in calls.iter().zip(sandboxes.into_iter().rev()) {
+        let (row, part) = match ports {
+            None => ((*method).to_owned(), (*method).to_owned()),
+            Some(ports) => {
+                (format!("{method}, {ports} ports"), format!("– {method}, {ports} ports"))
+            }
+        };
+        measured.socket.record(&part, column, *time);
+        if column == EMPTY {
+            measured.sandbox.record(&row, CALL, *time);
+            measured.sandbox.record(&row, SANDBOX, sandbox);
+        }
+    }
+    Ok(())
+}
+
+/// The milliseconds in a line of the daemon's log, if it tells of a call.
+fn sandbox(line: &str) -> Option<f64> {
+    let (_, rest) = line.split_once(" sandbox_us=")?;
+    let microseconds: f64 = rest.split(' ').next()?.parse().ok()?;
+    Some(microseconds / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_found_in_the_log() {
+        let line = "2026-01-01T00:00:00.1Z DEBUG driver called driver=wasm-bridge method=\"join\" \
+                    sandbox_us=250 host_us=0";
+        assert_eq!(sandbox(line), Some(0.25));
+        assert_eq!(sandbox("2026-01-01T00:00:00.1Z  INFO ready version=\"0.1.0\""), None);
+    }
 }

@@ -1,4 +1,4 @@
-//! What was measured, and its medians.
+//! What was measured, its medians, and how far they may be trusted.
 
 /// A table of measurements: rows are operations, columns what they were done with.
 #[derive(Debug)]
@@ -71,11 +71,8 @@ impl Table {
             vec![["operation"].into_iter().chain(headings).map(str::to_owned).collect()];
         for row in &self.rows {
             let mut line = vec![row.operation.clone()];
-            line.extend(columns.iter().map(|column| number(row.median(*column))));
-            line.extend(ratios.iter().map(|(_, one, other)| {
-                let ratio = row.median(*one).zip(row.median(*other)).map(|(one, by)| one / by);
-                ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
-            }));
+            line.extend(columns.iter().map(|column| row.cell(*column)));
+            line.extend(ratios.iter().map(|(_, one, other)| row.ratio_cell(*one, *other)));
             cells.push(line);
         }
         cells
@@ -86,16 +83,54 @@ impl Table {
 
 impl Row {
     fn median(&self, column: usize) -> Option<f64> {
-        median(self.samples.get(column)?)
+        quantile(self.samples.get(column)?, 0.5)
+    }
+
+    /// Half of the range that the middle half of the samples is in.
+    fn spread(&self, column: usize) -> Option<f64> {
+        let samples = self.samples.get(column)?;
+        Some((quantile(samples, 0.75)? - quantile(samples, 0.25)?) / 2.0)
+    }
+
+    /// The median's standard error, as a part of the median. The samples are taken to be
+    /// spread like a bell: its deviation is 1.48 of our spreads, and a median's error 1.25
+    /// of a mean's.
+    fn error(&self, column: usize) -> Option<f64> {
+        let count = u32::try_from(self.samples.get(column)?.len()).ok()?;
+        let deviation = 1.48 * self.spread(column)? / self.median(column)?;
+        (count > 1).then(|| 1.25 * deviation / f64::from(count).sqrt())
+    }
+
+    fn cell(&self, column: usize) -> String {
+        let median = number(self.median(column));
+        match self.spread(column).filter(|spread| *spread > 0.0) {
+            Some(spread) => format!("{median} ±{}", number(Some(spread))),
+            None => median,
+        }
+    }
+
+    fn ratio_cell(&self, one: usize, other: usize) -> String {
+        let Some((median, by)) = self.median(one).zip(self.median(other)) else {
+            return "–".to_owned();
+        };
+        let ratio = median / by;
+        match self.error(one).zip(self.error(other)) {
+            Some((one, other)) => format!("{ratio:.2} ±{:.2}", ratio * one.hypot(other)),
+            None => format!("{ratio:.2}"),
+        }
     }
 }
 
-/// The middle one, or the middle of the middle two.
-fn median(samples: &[f64]) -> Option<f64> {
+/// The value that this part of the samples is below, between the two next to it if need be.
+fn quantile(samples: &[f64], part: f64) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let (low, high) = (sorted.len().checked_sub(1)? / 2, sorted.len() / 2);
-    Some((sorted.get(low)? + sorted.get(high)?) / 2.0)
+    let last = u32::try_from(sorted.len().checked_sub(1)?).ok()?;
+    let place = f64::from(last) * part;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is an index")]
+    let (low, high) = (place.floor() as usize, place.ceil() as usize);
+    let (low, high) = (sorted.get(low)?, sorted.get(high)?);
+    Some(low + (high - low) * place.fract())
 }
 
 /// As many digits as mean something.
@@ -113,11 +148,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_are_in_the_middle() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0]), Some(3.0));
-        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
+    fn quantiles_are_between_samples() {
+        assert_eq!(quantile(&[], 0.5), None);
+        assert_eq!(quantile(&[3.0], 0.5), Some(3.0));
+        assert_eq!(quantile(&[9.0, 1.0, 2.0], 0.5), Some(2.0));
+        assert_eq!(quantile(&[4.0, 1.0, 2.0, 9.0], 0.5), Some(3.0));
+        assert_eq!(quantile(&[4.0, 1.0, 2.0, 3.0, 5.0], 0.25), Some(2.0));
+    }
+
+    #[test]
+    fn cells_tell_the_spread_and_ratios_their_error() {
+        let mut table = Table::new("t", "", &["a", "b"], &[("b/a", 1, 0)]);
+        for sample in [9.0, 10.0, 10.0, 11.0] {
+            table.record("start", 0, sample);
+            table.record("start", 1, 2.0 * sample);
+        }
+        // Half of the middle half's range: (10.25 - 9.75) / 2.
+        assert_eq!(table.cells()[1], ["start", "10.0 ±0.25", "20.0 ±0.50", "2.00 ±0.07"]);
     }
 
     #[test]

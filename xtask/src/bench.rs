@@ -107,6 +107,7 @@ struct Measured {
     peers: Table,
     latency: Table,
     throughput: Table,
+    alone: Table,
 }
 
 /// Runs the bench and returns the exit code.
@@ -284,10 +285,11 @@ impl Measured {
             peers: peers::table(),
             latency: traffic::latency_table(),
             throughput: traffic::throughput_table(),
+            alone: traffic::alone_table(),
         }
     }
 
-    fn tables(&self) -> [&Table; 7] {
+    fn tables(&self) -> [&Table; 8] {
         [
             &self.docker,
             &self.crowd,
@@ -296,6 +298,7 @@ impl Measured {
             &self.peers,
             &self.latency,
             &self.throughput,
+            &self.alone,
         ]
     }
 }

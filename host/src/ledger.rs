@@ -287,6 +287,12 @@ fn set<K: Ord, V>(rows: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
 // === impl Changes ===
 
 impl Changes {
+    /// Whether nothing changes but records of endpoints.
+    fn is_record_only(&self) -> bool {
+        let Self { networks, endpoints: _, objects, keys, boot_id } = self;
+        networks.is_empty() && objects.is_empty() && keys.is_empty() && boot_id.is_none()
+    }
+
     fn to_batch(&self) -> Result<Batch, Error> {
         let mut batch = Batch::new();
         for (id, record) in &self.networks {

@@ -114,7 +114,8 @@ impl Dispatcher {
         self.settle(&transaction, &order, answer).await?;
         let programmed = Some(ports);
         transaction.set_endpoint(key, Some(EndpointRecord { programmed, ..record })).await;
-        Ok(transaction.commit().await?)
+        // If a crash takes it back and nothing was published, there is nothing to revoke.
+        Ok(transaction.commit_record().await?)
     }
 
     /// The endpoint is no longer its container's way out.
@@ -260,7 +261,12 @@ impl Dispatcher {
             Farewell::Delete => transaction.sweep(&scope).await,
         }
         transaction.set_endpoint(key, step.take(record)).await;
-        transaction.commit().await?;
+        match step {
+            // If a crash takes it back and nothing was published, the endpoint's leave does
+            // the same again.
+            Farewell::Revoke => transaction.commit_record().await?,
+            Farewell::Leave | Farewell::Delete => transaction.commit().await?,
+        }
         forced(name, step.method(), failure)
     }
 

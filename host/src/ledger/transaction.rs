@@ -187,8 +187,19 @@ impl Transaction {
 
     /// Makes everything the call did durable. On an error everything is taken back.
     pub async fn commit(&self) -> Result<(), TxError> {
+        self.commit_as(Lasting::Durable).await
+    }
+
+    /// The same, but what has changed nothing except the record of an endpoint may be
+    /// forgotten in a crash. For records whose loss does no harm: the write to the disk is
+    /// the larger part of such a call.
+    pub async fn commit_record(&self) -> Result<(), TxError> {
+        self.commit_as(Lasting::Relaxed).await
+    }
+
+    async fn commit_as(&self, lasting: Lasting) -> Result<(), TxError> {
         let this = self.clone();
-        self.shared.detached(async move { this.commit_now().await }).await
+        self.shared.detached(async move { this.commit_now(lasting).await }).await
     }
 
     /// Takes everything back that the call did to the kernel, and waits for it.
@@ -204,7 +215,7 @@ impl Transaction {
         }
     }
 
-    async fn commit_now(&self) -> Result<(), TxError> {
+    async fn commit_now(&self, lasting: Lasting) -> Result<(), TxError> {
         let shared = &self.shared;
         let mut inner = self.inner.lock().await;
         if inner.closed {
@@ -219,6 +230,7 @@ impl Transaction {
             inner.firewall = batch;
         }
         let changes = inner.changes.clone();
+        let lasting = if changes.is_record_only() { lasting } else { Lasting::Durable };
         // Addresses that go, go at once: their routes must not be in the way of
         // the next network on the subnet.
         let addresses: Vec<Object> = {
@@ -231,7 +243,7 @@ impl Transaction {
                 .collect()
         };
         let dooms = changes.objects.values().flatten().any(|entry| entry.doomed);
-        if let Err(error) = shared.ledger.commit(changes, Lasting::Durable).await {
+        if let Err(error) = shared.ledger.commit(changes, lasting).await {
             let FirewallBatch { add, remove } = std::mem::take(&mut inner.firewall);
             let back = FirewallBatch { add: remove, remove: add };
             if let Err(error) = shared.kernel.firewall(&back).await {

@@ -196,3 +196,42 @@ fn a_caller_that_goes_before_it_has_said_everything_changes_nothing() {
     assert_eq!(bench.ledger(), [0; 4]);
     assert_same_state(&before, &bench.host.netns_state());
 }
+
+#[test]
+fn what_was_published_and_revoked_outlives_a_crash() {
+    let mut bench = Bench::new(&[]);
+    let mut plugin = bench.plugin(BRIDGE);
+    plugin.call("NetworkDriver.CreateNetwork", &calls::network("n1", 1, &json!({}))).ok();
+    plugin.call("NetworkDriver.CreateEndpoint", &calls::endpoint("n1", "e1", "10.1.0.2")).ok();
+    plugin.call("NetworkDriver.Join", &calls::join("n1", "e1", "s1")).ok();
+    let program = |ports: u16| {
+        let port = |number| json!({ "Proto": 6, "IP": "", "Port": 80 + number, "HostPort": 8080 + number });
+        let ports: Vec<Value> = (0..ports).map(port).collect();
+        let mut body = calls::ids("n1", "e1");
+        body["Options"] = json!({ "com.docker.network.portmap": ports });
+        body
+    };
+    // No ports are nothing to lose, and the daemon does not hurry to write them down.
+    for ports in [0, 2, 0, 1] {
+        for method in ["ProgramExternalConnectivity", "RevokeExternalConnectivity"] {
+            bench.plugin(BRIDGE).call(&format!("NetworkDriver.{method}"), &program(ports)).ok();
+            bench.daemon.kill();
+            bench.daemon.start_again();
+            let left = if method.starts_with("Program") { ports } else { 0 };
+            wait_for("the ports that are published", PATIENCE, || {
+                let listed = bench.daemon.json(&["port", "ls"]);
+                let count = listed.as_array().map_or(0, Vec::len);
+                if count >= usize::from(left) && (left > 0) == (count > 0) {
+                    Ok(())
+                } else {
+                    Err(listed.to_string())
+                }
+            });
+        }
+    }
+    let mut plugin = bench.plugin(BRIDGE);
+    for method in ["Leave", "DeleteEndpoint", "DeleteNetwork"] {
+        plugin.call(&format!("NetworkDriver.{method}"), &calls::ids("n1", "e1")).ok();
+    }
+    bench.wait_nothing_left();
+}

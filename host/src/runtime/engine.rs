@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use tokio::sync::Semaphore;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker,
 };
 
 use super::{
@@ -26,6 +26,9 @@ const MEMORIES: u32 = 2;
 const TABLES: u32 = 16;
 /// Entries in a table.
 const TABLE_ELEMENTS: usize = 10_000;
+/// What a memory and a table may keep of their pages, in bytes, for the next instance.
+const MEMORY_KEPT: usize = 1 << 20;
+const TABLE_KEPT: usize = 64 << 10;
 
 /// The WebAssembly engine, ready to load and call drivers.
 pub struct Runtime {
@@ -91,6 +94,7 @@ fn guests() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 fn config() -> Config {
+    let keeps = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(CALLS)
         .total_stacks(CALLS)
@@ -101,7 +105,13 @@ fn config() -> Config {
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
         .max_memory_size(MEMORY_MAX)
-        .table_elements(TABLE_ELEMENTS);
+        .table_elements(TABLE_ELEMENTS)
+        // Pages that an instance wrote to are overwritten with what they were, and not
+        // given back: the next one would pay for each with a page fault. Where the kernel
+        // cannot say which ones they are, all go.
+        .linear_memory_keep_resident(if keeps { MEMORY_KEPT } else { 0 })
+        .table_keep_resident(TABLE_KEPT)
+        .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
     config
         .wasm_component_model(true)

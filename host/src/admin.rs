@@ -6,9 +6,12 @@
 pub mod client;
 mod collect;
 pub mod server;
+mod stream;
 pub mod view;
 
 use std::{sync::Arc, time::Instant};
+
+use tokio::sync::watch;
 
 use crate::{dispatch::Dispatcher, runtime::Runtime};
 
@@ -20,13 +23,19 @@ pub struct State {
     dispatcher: Arc<Dispatcher>,
     runtime: Arc<Runtime>,
     started: Instant,
+    /// True when the daemon stops, so that nobody waits for who only listens.
+    stop: watch::Receiver<bool>,
 }
 
 // === impl State ===
 
 impl State {
-    /// Begins to report; the daemon's uptime counts from now.
-    pub fn new(dispatcher: Arc<Dispatcher>, runtime: Arc<Runtime>) -> Self {
-        Self { dispatcher, runtime, started: Instant::now() }
+    /// Begins to report, until `stop` is true; the daemon's uptime counts from now.
+    pub fn new(
+        dispatcher: Arc<Dispatcher>,
+        runtime: Arc<Runtime>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self { dispatcher, runtime, started: Instant::now(), stop }
     }
 }

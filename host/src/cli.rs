@@ -1,10 +1,12 @@
 //! The command line.
 //!
 //! [`args`] is the one definition that help, man page and completions come from;
-//! [`serve`](mod@serve) runs the daemon, [`show`] asks one and prints, [`output`] is the
+//! [`serve`](mod@serve) runs the daemon, [`show`] and [`events`] ask one and
+//! print, [`output`] is the
 //! only place that writes to the terminal.
 
 pub mod args;
+mod events;
 mod explain;
 mod output;
 mod serve;

@@ -110,7 +110,7 @@ impl Daemon {
         let runtime = Arc::new(Runtime::new(&options.state_dir.join(CACHE))?);
         let drivers = load(&runtime, &kernel, &ledger, sources).await;
         let names: Vec<DriverName> = drivers.iter().map(|(name, _)| name.clone()).collect();
-        let dispatcher = Arc::new(Dispatcher::new(kernel, ledger, drivers));
+        let dispatcher = Arc::new(Dispatcher::new(kernel, ledger, drivers, Arc::default()));
         reconcile::start(&dispatcher).await?;
 
         let admin = Socket::bind(&admin)?;
@@ -133,7 +133,7 @@ impl Daemon {
                 docker::server::serve(Arc::clone(&dispatcher), name.clone(), request)
             }));
         }
-        let state = Arc::new(admin::State::new(Arc::clone(&dispatcher), runtime));
+        let state = Arc::new(admin::State::new(Arc::clone(&dispatcher), runtime, stop.clone()));
         servers.spawn(
             admin.serve(stop, move |request| admin::server::serve(Arc::clone(&state), request)),
         );
@@ -186,6 +186,7 @@ async fn load(
                     scope: None,
                     limits: Limits::default(),
                     authority: Authority::default(),
+                    events: None,
                 },
             ),
             limits: CallLimits::default(),

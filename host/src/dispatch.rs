@@ -30,12 +30,14 @@ pub use self::{
     error::Error,
 };
 use crate::{
-    grants::{About, Authority},
+    events::{About, Bus, What, of_changes},
+    grants::{self, Authority},
     id::{DriverName, NetworkId},
     kernel::Kernel,
     ledger::{Caller, Ledger, Limits, Scope, Transaction},
     model::Network,
     runtime::{Call, Driver},
+    store::Lasting,
 };
 
 /// How long a failed call is taken back before its answer goes out.
@@ -49,6 +51,7 @@ pub struct Dispatcher {
     kernel: Arc<dyn Kernel>,
     ledger: Arc<Ledger>,
     drivers: Drivers,
+    events: Arc<Bus>,
     networks: Locks<NetworkId>,
     pools: Locks<(DriverName, String)>,
 }
@@ -56,9 +59,25 @@ pub struct Dispatcher {
 // === impl Dispatcher ===
 
 impl Dispatcher {
-    /// A dispatcher for these drivers.
-    pub fn new(kernel: Arc<dyn Kernel>, ledger: Arc<Ledger>, drivers: Drivers) -> Self {
-        Self { kernel, ledger, drivers, networks: Locks::default(), pools: Locks::default() }
+    /// A dispatcher for these drivers, which tells `events` what happens.
+    pub fn new(
+        kernel: Arc<dyn Kernel>,
+        ledger: Arc<Ledger>,
+        drivers: Drivers,
+        events: Arc<Bus>,
+    ) -> Self {
+        for (name, slot) in drivers.iter() {
+            let what = match slot {
+                Slot::Ready(driver) => What::DriverLoaded {
+                    version: driver.manifest.version.clone(),
+                    digest: driver.digest.clone(),
+                },
+                Slot::Failed(reason) => What::DriverFailed { reason: reason.clone() },
+            };
+            events.send(About::driver(name), what);
+        }
+        let (networks, pools) = (Locks::default(), Locks::default());
+        Self { kernel, ledger, drivers, events, networks, pools }
     }
 
     /// The ledger.
@@ -74,6 +93,11 @@ impl Dispatcher {
     /// The drivers.
     pub fn drivers(&self) -> &Drivers {
         &self.drivers
+    }
+
+    /// Where events go.
+    pub fn events(&self) -> &Arc<Bus> {
+        &self.events
     }
 
     /// What the engine is told about a driver. Answered from memory, whatever the
@@ -99,8 +123,9 @@ impl Dispatcher {
             Ok(driver) => (driver.settings.limits, Arc::clone(&driver.permits)),
             Err(_) => (Limits::default(), Arc::default()),
         };
-        let authority = Authority::new(permits, of.map(About::from).unwrap_or_default());
-        let caller = Caller { driver: name.clone(), scope, limits, authority };
+        let authority = Authority::new(permits, of.map(grants::About::from).unwrap_or_default());
+        let events = Some(Arc::clone(&self.events));
+        let caller = Caller { driver: name.clone(), scope, limits, authority, events };
         Transaction::begin(kernel, ledger, caller)
     }
 
@@ -130,6 +155,24 @@ impl Dispatcher {
             }
         }
         result.map_err(Into::into)
+    }
+
+    /// Makes what a call did durable, and tells what it was.
+    async fn commit(&self, transaction: &Transaction) -> Result<(), Error> {
+        self.commit_as(transaction, Lasting::Durable).await
+    }
+
+    /// The same where a crash may take it back if nothing but a record has changed.
+    async fn commit_record(&self, transaction: &Transaction) -> Result<(), Error> {
+        self.commit_as(transaction, Lasting::Relaxed).await
+    }
+
+    async fn commit_as(&self, transaction: &Transaction, lasting: Lasting) -> Result<(), Error> {
+        let changes = transaction.changes().await;
+        let events = of_changes(&self.ledger.read(), &changes);
+        transaction.commit_as(lasting).await?;
+        events.into_iter().for_each(|(about, what)| self.events.send(about, what));
+        Ok(())
     }
 }
 

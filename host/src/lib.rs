@@ -6,7 +6,8 @@
 //! (one call at a time per network, one transaction per call), [`runtime`] (a fresh
 //! instance of the driver), [`ledger`] (what belongs to whom, and how to undo it),
 //! [`kernel`] and [`firewall`] (doing it). Beside it: [`reconcile`] (the kernel as the
-//! ledger says), [`admin`] and [`cli`] (for people), [`daemon`] (putting it together).
+//! ledger says), [`events`] (what has happened), [`admin`] and [`cli`] (for people),
+//! [`daemon`] (putting it together).
 
 pub mod admin;
 pub mod builtin;
@@ -16,6 +17,7 @@ pub mod daemon;
 pub mod dispatch;
 pub mod docker;
 pub mod error;
+pub mod events;
 pub mod firewall;
 pub mod grants;
 pub mod id;

@@ -12,10 +12,9 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::Full;
 use hyper::{
     Request, Response,
-    body::{Bytes, Incoming},
+    body::{Body, Bytes, Incoming},
     server::conn::http1,
     service::service_fn,
 };
@@ -133,12 +132,13 @@ impl Socket {
 
     /// Answers requests until `stop` is true, then removes the file, lets requests
     /// under way finish, and returns.
-    pub async fn serve<F>(
+    pub async fn serve<F, B>(
         mut self,
         mut stop: watch::Receiver<bool>,
         answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     ) where
-        F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+        F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
     {
         let Some(listener) = self.listener.take() else { return };
         let graceful = GracefulShutdown::new();

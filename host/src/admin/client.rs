@@ -2,12 +2,18 @@
 
 use std::{
     io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use http_body_util::{BodyExt, Empty};
-use hyper::{Request, body::Bytes, client::conn::http1, header::HOST};
+use hyper::{
+    Request,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header::HOST,
+};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -43,16 +49,54 @@ pub enum Error {
 
 /// Asks the daemon whose admin socket is at `socket` for what is at `path`.
 pub async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, Error> {
+    serde_json::from_slice(&whole(socket, path).await?).map_err(Error::Answer)
+}
+
+/// The same, for an answer that is plain text.
+pub async fn get_text(socket: &Path, path: &str) -> Result<String, Error> {
+    Ok(String::from_utf8_lossy(&whole(socket, path).await?).into_owned())
+}
+
+/// Asks for what comes in lines, and gives each to `line` when it comes, until there are
+/// no more or `line` wants no more.
+pub async fn get_lines<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    mut line: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let mut body = within(exchange(socket, path)).await?;
+    let mut text = Vec::new();
+    // As long as it takes: there may be nothing to tell for days.
+    while let Some(frame) = body.frame().await {
+        text.extend_from_slice(&frame.map_err(Error::Broken)?.into_data().unwrap_or_default());
+        let Some(end) = text.iter().rposition(|byte| *byte == b'\n') else { continue };
+        for row in text.drain(..=end).as_slice().split(|byte| *byte == b'\n') {
+            if !row.is_empty()
+                && line(serde_json::from_slice(row).map_err(Error::Answer)?).is_break()
+            {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn whole(socket: &Path, path: &str) -> Result<Bytes, Error> {
+    within(async { collect(exchange(socket, path).await?).await }).await
+}
+
+async fn within<T>(exchange: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, exchange).await.map_err(|_elapsed| Error::Late)?
+}
+
+async fn collect(body: Incoming) -> Result<Bytes, Error> {
+    Ok(body.collect().await.map_err(Error::Broken)?.to_bytes())
+}
+
+async fn exchange(socket: &Path, path: &str) -> Result<Incoming, Error> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|source| Error::Connect { path: socket.to_owned(), source })?;
-    let body = tokio::time::timeout(PATIENCE, exchange(stream, path))
-        .await
-        .map_err(|_elapsed| Error::Late)??;
-    serde_json::from_slice(&body).map_err(Error::Answer)
-}
-
-async fn exchange(stream: UnixStream, path: &str) -> Result<Bytes, Error> {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(Error::Broken)?;
     tokio::spawn(connection);
@@ -61,11 +105,9 @@ async fn exchange(stream: UnixStream, path: &str) -> Result<Bytes, Error> {
     *request.uri_mut() = path.parse().unwrap_or_default();
     request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("wasmnet"));
     let response = sender.send_request(request).await.map_err(Error::Broken)?;
-    let status = response.status();
-    let body = response.into_body().collect().await.map_err(Error::Broken)?.to_bytes();
-    if status.is_success() {
-        Ok(body)
-    } else {
-        Err(Error::Refused(String::from_utf8_lossy(&body).into_owned()))
+    if response.status().is_success() {
+        return Ok(response.into_body());
     }
+    let body = collect(response.into_body()).await?;
+    Err(Error::Refused(String::from_utf8_lossy(&body).into_owned()))
 }

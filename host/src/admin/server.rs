@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
@@ -11,13 +11,20 @@ use hyper::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{State, collect};
+use super::{
+    State, collect,
+    stream::{self, Answer},
+};
+
+/// Prometheus' text format.
+const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers one request.
 pub async fn serve(
     state: Arc<State>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Answer>, Infallible> {
     let path = request.uri().path();
     Ok(match (request.method(), path) {
         (&Method::GET, "/v1/status") => ok(&collect::status(&state)),
@@ -25,26 +32,34 @@ pub async fn serve(
         (&Method::GET, "/v1/networks") => ok(&collect::networks(&state)),
         (&Method::GET, "/v1/ports") => ok(&collect::ports(&state)),
         (&Method::GET, "/v1/endpoints") => ok(&collect::endpoints(&state)),
+        (&Method::GET, "/v1/events") => stream::events(&state, request.uri().query()),
+        (&Method::GET, "/metrics") => {
+            let text = {
+                let ledger = state.dispatcher.ledger().read();
+                state.dispatcher.events().metrics().text(&ledger)
+            };
+            respond(StatusCode::OK, METRICS, text)
+        }
         _ => {
             let text = format!("the daemon does not know {}", path.escape_default());
-            respond(StatusCode::NOT_FOUND, json!({ "error": text }).to_string())
+            respond(StatusCode::NOT_FOUND, JSON, json!({ "error": text }).to_string())
         }
     })
 }
 
-fn ok(view: &impl Serialize) -> Response<Full<Bytes>> {
+fn ok(view: &impl Serialize) -> Response<Answer> {
     match serde_json::to_string(view) {
-        Ok(body) => respond(StatusCode::OK, body),
+        Ok(body) => respond(StatusCode::OK, JSON, body),
         Err(error) => {
             let body = json!({ "error": error.to_string() }).to_string();
-            respond(StatusCode::INTERNAL_SERVER_ERROR, body)
+            respond(StatusCode::INTERNAL_SERVER_ERROR, JSON, body)
         }
     }
 }
 
-fn respond(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn respond(status: StatusCode, media_type: HeaderValue, body: String) -> Response<Answer> {
+    let mut response = Response::new(Full::new(Bytes::from(body)).boxed());
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
     response
 }

@@ -55,6 +55,24 @@ pub enum Command {
         /// The code, as in "denied-route"; without one, all of them
         code: Option<String>,
     },
+    /// Show what has happened since the daemon started: its newest 1000 events
+    Events(Events),
+    /// Print counters for Prometheus
+    Metrics,
+}
+
+/// Options of `events`.
+#[derive(Debug, ClapArgs)]
+pub struct Events {
+    /// Go on with what happens from now on
+    #[arg(long)]
+    pub follow: bool,
+    /// Only those about this network (its id, or the beginning of it)
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Option<String>,
+    /// Only those about this driver
+    #[arg(long, value_name = "DRIVER")]
+    pub driver: Option<String>,
 }
 
 /// Options of `serve`.

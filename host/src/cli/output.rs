@@ -1,6 +1,9 @@
 //! Writing to the terminal.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    ops::ControlFlow,
+};
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -29,14 +32,20 @@ pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
 
 /// Prints lines. A reader that has seen enough (`| head`) is no error.
 pub(super) fn lines(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for line in text.lines() {
-        match writeln!(out, "{}", line.trim_end()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written?,
+    for text in text.lines() {
+        if line(text)?.is_break() {
+            break;
         }
     }
     Ok(())
+}
+
+/// Prints a line, and says whether somebody still reads.
+pub(super) fn line(line: &str) -> io::Result<ControlFlow<()>> {
+    match writeln!(io::stdout().lock(), "{}", line.trim_end()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        written => written.map(ControlFlow::Continue),
+    }
 }
 
 /// Prints what went wrong, in one line.

@@ -4,11 +4,12 @@ use std::{io, path::PathBuf};
 
 use super::{
     args::{Command, Driver, Endpoint, Global, Network, Port},
+    events,
     output::{self, duration, short},
 };
 use crate::admin::{
     self,
-    client::{self, get},
+    client::{self, get, get_text},
     view::{DriverView, EndpointView, NetworkView, PortView, Status},
 };
 
@@ -79,6 +80,8 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
             let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
             if json { Ok(output::json(&drivers)?) } else { print_drivers(&drivers) }
         }
+        Command::Events(wanted) => events::show(&socket, wanted, json).await,
+        Command::Metrics => Ok(output::lines(&get_text(&socket, "/metrics").await?)?),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Dispatcher, Error, check, network::forced, now};
 use crate::{
+    events::{About, What},
     id::{DriverName, EndpointId, NetworkId},
     ledger::{EndpointKey, EndpointRecord, Joined, NetworkRecord, Scope},
     model::{EndpointRequest, EndpointSettings, JoinInfo, Network, Options, PortBinding},
@@ -53,7 +54,7 @@ impl Dispatcher {
         let record =
             EndpointRecord { request, settings, joined: None, programmed: None, created: now() };
         transaction.set_endpoint(key, Some(record)).await;
-        transaction.commit().await?;
+        self.commit(&transaction).await?;
         Ok(settings)
     }
 
@@ -85,7 +86,7 @@ impl Dispatcher {
         let info = self.settle(&transaction, &order, answer).await?;
         let joined = Some(Joined { sandbox: sandbox.to_owned(), info: info.clone() });
         transaction.set_endpoint(key, Some(EndpointRecord { joined, ..record })).await;
-        transaction.commit().await?;
+        self.commit(&transaction).await?;
         Ok(info)
     }
 
@@ -115,7 +116,7 @@ impl Dispatcher {
         let programmed = Some(ports);
         transaction.set_endpoint(key, Some(EndpointRecord { programmed, ..record })).await;
         // If a crash takes it back and nothing was published, there is nothing to revoke.
-        Ok(transaction.commit_record().await?)
+        self.commit_record(&transaction).await
     }
 
     /// The endpoint is no longer its container's way out.
@@ -213,6 +214,9 @@ impl Dispatcher {
                 tracing::warn!(error = %crate::error::chain(&error), "while removing a stale endpoint");
             }
         }
+        let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
+        let what = What::EndpointEvicted { why: why.to_owned() };
+        self.events.send(About::endpoint(name, &key), what);
     }
 
     async fn farewell(
@@ -264,8 +268,8 @@ impl Dispatcher {
         match step {
             // If a crash takes it back and nothing was published, the endpoint's leave does
             // the same again.
-            Farewell::Revoke => transaction.commit_record().await?,
-            Farewell::Leave | Farewell::Delete => transaction.commit().await?,
+            Farewell::Revoke => self.commit_record(&transaction).await?,
+            Farewell::Leave | Farewell::Delete => self.commit(&transaction).await?,
         }
         forced(name, step.method(), failure)
     }

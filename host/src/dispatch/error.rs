@@ -53,6 +53,20 @@ pub enum Error {
 // === impl Error ===
 
 impl Error {
+    /// What kind of failure it is, in a word that does not change.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Call(error) => error.code(),
+            Self::Commit(_) => "commit",
+            Self::NetworkExists(_) => "network-exists",
+            Self::NoNetwork { .. } => "no-network",
+            Self::EndpointExists(_) => "endpoint-exists",
+            Self::NoEndpoint(_) => "no-endpoint",
+            Self::Joined(_) => "joined",
+            Self::Forced { source, .. } => source.code(),
+        }
+    }
+
     /// The sentence for Docker's user.
     pub fn external(&self) -> String {
         match self {

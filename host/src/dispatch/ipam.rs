@@ -28,7 +28,7 @@ impl Dispatcher {
         let transaction = self.begin(name, None, None);
         let answer = driver.request_pool(self.call(&driver, &transaction), request).await;
         let pool = self.settle(&transaction, &order, answer).await?;
-        transaction.commit().await?;
+        self.commit(&transaction).await?;
         Ok(pool)
     }
 
@@ -40,7 +40,7 @@ impl Dispatcher {
         let transaction = self.begin(name, None, None);
         let answer = driver.release_pool(self.call(&driver, &transaction), pool).await;
         self.settle(&transaction, &order, answer).await?;
-        Ok(transaction.commit().await?)
+        self.commit(&transaction).await
     }
 
     /// Reserves an address of a pool: this one, or any.
@@ -57,7 +57,7 @@ impl Dispatcher {
         let call = self.call(&driver, &transaction);
         let answer = driver.request_address(call, pool, address, options).await;
         let net = self.settle(&transaction, &order, answer).await?;
-        transaction.commit().await?;
+        self.commit(&transaction).await?;
         Ok(net)
     }
 
@@ -73,6 +73,6 @@ impl Dispatcher {
         let transaction = self.begin(name, None, None);
         let answer = driver.release_address(self.call(&driver, &transaction), pool, address).await;
         self.settle(&transaction, &order, answer).await?;
-        Ok(transaction.commit().await?)
+        self.commit(&transaction).await
     }
 }

@@ -40,7 +40,7 @@ impl Dispatcher {
         let call = self.call(&driver, &transaction);
         let answer = driver.allocate_network(call, id.as_str(), options, ipv4, ipv6).await;
         let options = self.settle(&transaction, &order, answer).await?;
-        transaction.commit().await?;
+        self.commit(&transaction).await?;
         Ok(options)
     }
 
@@ -51,7 +51,7 @@ impl Dispatcher {
         let transaction = self.begin(name, None, None);
         let answer = driver.free_network(self.call(&driver, &transaction), id.as_str()).await;
         self.settle(&transaction, &order, answer).await?;
-        Ok(transaction.commit().await?)
+        self.commit(&transaction).await
     }
 
     /// Makes a network.
@@ -70,7 +70,7 @@ impl Dispatcher {
         self.settle(&transaction, &order, answer).await?;
         let record = NetworkRecord { driver: name.clone(), network, created: now() };
         transaction.set_network(id.clone(), Some(record)).await;
-        transaction.commit().await?;
+        self.commit(&transaction).await?;
         tracing::info!(driver = %name, network = %id, "network created");
         Ok(())
     }
@@ -102,7 +102,7 @@ impl Dispatcher {
             transaction.set_endpoint(EndpointKey { network: id.clone(), endpoint }, None).await;
         }
         transaction.set_network(id.clone(), None).await;
-        transaction.commit().await?;
+        self.commit(&transaction).await?;
         tracing::info!(driver = %name, network = %id, "network deleted");
         forced(name, "delete-network", failure)
     }
@@ -120,7 +120,7 @@ impl Dispatcher {
         let transaction = self.begin(name, None, None);
         let answer = driver.discover(self.call(&driver, &transaction), node, appeared).await;
         self.settle(&transaction, &order, answer).await?;
-        Ok(transaction.commit().await?)
+        self.commit(&transaction).await
     }
 
     /// Tells a network's driver that the host has made its objects again.
@@ -133,7 +133,7 @@ impl Dispatcher {
         let answer =
             driver.restore_network(self.call(&driver, &transaction), &record.network).await;
         self.settle(&transaction, &order, answer).await?;
-        Ok(transaction.commit().await?)
+        self.commit(&transaction).await
     }
 
     /// A network of this driver.

@@ -30,6 +30,20 @@ pub(super) enum Failure {
     Encode(#[from] serde_json::Error),
 }
 
+// === impl Failure ===
+
+impl Failure {
+    /// What kind of failure it is, in a word that does not change.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownMethod(_) => "unknown-method",
+            Self::Invalid(_) => "invalid",
+            Self::Dispatch(error) => error.code(),
+            Self::Encode(_) => "encode",
+        }
+    }
+}
+
 /// Handles one call of `method` ("NetworkDriver.Join") to driver `name`.
 pub(super) async fn handle(
     dispatcher: &Dispatcher,

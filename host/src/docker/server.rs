@@ -8,10 +8,16 @@ use hyper::{
     body::{Bytes, Incoming},
     header::CONTENT_TYPE,
 };
+use serde::Deserialize;
 use serde_json::json;
 
 use super::api::{self, Failure};
-use crate::{dispatch::Dispatcher, error::chain, id::DriverName};
+use crate::{
+    dispatch::Dispatcher,
+    error::chain,
+    events::{About, Bus, What},
+    id::DriverName,
+};
 
 /// What Docker's own plugins answer with.
 const MEDIA_TYPE: &str = "application/vnd.docker.plugins.v1.2+json";
@@ -41,12 +47,58 @@ pub async fn serve(
     };
     let call = tokio::spawn(async move {
         let answer = api::handle(&dispatcher, &name, &method, &body).await;
+        if let Err(error) = &answer {
+            let about = About { driver: Some(name.clone()), ..ids(&body) };
+            tell(dispatcher.events(), about, &name, &method, error);
+        } else {
+            dispatcher.events().metrics().count_call(&name, &method, "ok");
+        }
         respond(&name, &method, answer)
     });
     Ok(call.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a call failed inside the host");
         failure(StatusCode::INTERNAL_SERVER_ERROR, "the host failed; see its log")
     }))
+}
+
+/// Tells of a call that did not work.
+fn tell(events: &Bus, about: About, name: &DriverName, method: &str, error: &Failure) {
+    let code = error.code();
+    // Whoever asks for what is not there must not fill the counters with names.
+    let counted = match error {
+        Failure::UnknownMethod(_) => "unknown",
+        _ => method,
+    };
+    events.metrics().count_call(name, counted, code);
+    let (method, code) = (method.escape_debug().to_string(), code.to_owned());
+    events.send(about, What::CallFailed { method, code, sentence: sentence(error) });
+}
+
+/// The network and the endpoint that a request is about, if it can be read.
+fn ids(body: &[u8]) -> About {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Ids {
+        #[serde(rename = "NetworkID")]
+        network: Option<String>,
+        #[serde(rename = "EndpointID")]
+        endpoint: Option<String>,
+    }
+    let Ids { network, endpoint } = serde_json::from_slice(body).unwrap_or_default();
+    About {
+        driver: None,
+        network: network.and_then(|id| id.parse().ok()),
+        endpoint: endpoint.and_then(|id| id.parse().ok()),
+    }
+}
+
+/// What the engine is told, the driver's name left out.
+fn sentence(error: &Failure) -> String {
+    match error {
+        Failure::UnknownMethod(_) => error.to_string(),
+        Failure::Invalid(_) | Failure::Encode(_) => chain(error),
+        Failure::Dispatch(error) => error.external(),
+    }
 }
 
 fn respond(
@@ -64,13 +116,14 @@ fn respond(
     // What is for the log may hold more than what is for Docker's user.
     let method = method.escape_debug();
     tracing::warn!(driver = %name, %method, error = %chain(&error), "call failed");
+    let text = sentence(&error);
     match &error {
-        Failure::UnknownMethod(_) => failure(StatusCode::NOT_FOUND, &error.to_string()),
-        Failure::Invalid(_) => failure(StatusCode::BAD_REQUEST, &chain(&error)),
-        Failure::Dispatch(error) => {
-            failure(StatusCode::INTERNAL_SERVER_ERROR, &format!("{name}: {}", error.external()))
+        Failure::UnknownMethod(_) => failure(StatusCode::NOT_FOUND, &text),
+        Failure::Invalid(_) => failure(StatusCode::BAD_REQUEST, &text),
+        Failure::Dispatch(_) => {
+            failure(StatusCode::INTERNAL_SERVER_ERROR, &format!("{name}: {text}"))
         }
-        Failure::Encode(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, &chain(&error)),
+        Failure::Encode(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, &text),
     }
 }
 

@@ -35,7 +35,8 @@ pub use self::{
 };
 use super::{Changes, Claim, EndpointKey, EndpointRecord, Entry, Ledger, NetworkRecord, Scope};
 use crate::{
-    grants::{Authority, Request},
+    events::{About, Bus, What},
+    grants::{Authority, Denial, Request},
     id::{DriverName, NetworkId},
     kernel::{self, FirewallBatch, Kernel, Link, LinkName, Object, ObjectKey, Sysctl, Undo},
     store::Lasting,
@@ -66,6 +67,8 @@ pub struct Caller {
     pub limits: Limits,
     /// What it may do.
     pub authority: Authority,
+    /// Who is told of what it may not.
+    pub events: Option<Arc<Bus>>,
 }
 
 /// One driver call.
@@ -83,6 +86,7 @@ struct Shared {
     scope: Option<Scope>,
     limits: Limits,
     authority: Authority,
+    events: Option<Arc<Bus>>,
     /// Where steps run: the host's threads, not those that guests may keep busy.
     threads: tokio::runtime::Handle,
     /// Nanoseconds that the driver has waited for steps.
@@ -115,7 +119,7 @@ impl Default for Limits {
 impl Transaction {
     /// Begins a call. Its steps run on the threads of the runtime that this is called in.
     pub fn begin(kernel: Arc<dyn Kernel>, ledger: Arc<Ledger>, caller: Caller) -> Self {
-        let Caller { driver, scope, limits, authority } = caller;
+        let Caller { driver, scope, limits, authority, events } = caller;
         Self {
             shared: Arc::new(Shared {
                 kernel,
@@ -124,6 +128,7 @@ impl Transaction {
                 scope,
                 limits,
                 authority,
+                events,
                 threads: tokio::runtime::Handle::current(),
                 in_steps: AtomicU64::new(0),
             }),
@@ -186,18 +191,11 @@ impl Transaction {
     }
 
     /// Makes everything the call did durable. On an error everything is taken back.
-    pub async fn commit(&self) -> Result<(), TxError> {
-        self.commit_as(Lasting::Durable).await
-    }
-
-    /// The same, but what has changed nothing except the record of an endpoint may be
-    /// forgotten in a crash. For records whose loss does no harm: the write to the disk is
-    /// the larger part of such a call.
-    pub async fn commit_record(&self) -> Result<(), TxError> {
-        self.commit_as(Lasting::Relaxed).await
-    }
-
-    async fn commit_as(&self, lasting: Lasting) -> Result<(), TxError> {
+    ///
+    /// With [`Lasting::Relaxed`] what has changed nothing except the record of an endpoint
+    /// may be forgotten in a crash. For records whose loss does no harm: the write to the
+    /// disk is the larger part of such a call.
+    pub async fn commit_as(&self, lasting: Lasting) -> Result<(), TxError> {
         let this = self.clone();
         self.shared.detached(async move { this.commit_now(lasting).await }).await
     }
@@ -310,8 +308,21 @@ impl Shared {
         inner.count(&self.limits)?;
         self.authority.check(request).map_err(|denial| {
             tracing::warn!(driver = %self.driver, code = %denial.code, "{denial}");
+            self.tell(&denial);
             TxError::Denied(denial)
         })
+    }
+
+    fn tell(&self, denial: &Denial) {
+        let about = self.scope.clone().map_or_else(|| About::driver(&self.driver), About::from);
+        let what = What::Denied {
+            code: denial.code.to_string(),
+            wanted: denial.what.clone(),
+            grant: denial.code.grant().map(str::to_owned),
+        };
+        if let Some(events) = &self.events {
+            events.send(about, what);
+        }
     }
 
     fn scope(&self) -> Result<&Scope, TxError> {

@@ -119,6 +119,20 @@ pub enum CallError {
 // === impl CallError ===
 
 impl CallError {
+    /// What kind of failure it is, in a word that does not change; the driver's own if it
+    /// is the driver that said no.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Driver { code, .. } => code,
+            Self::NotLoaded { .. } => "not-loaded",
+            Self::NoRole(..) => "no-role",
+            Self::Deadline { .. } => "deadline",
+            Self::Trap { .. } => crate::events::TRAP,
+            Self::Answer { .. } => "answer",
+            Self::Transaction(_) => "transaction",
+        }
+    }
+
     /// The sentence for Docker's user: causes that are only for the log are left out.
     pub fn external(&self) -> String {
         match self {

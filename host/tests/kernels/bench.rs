@@ -95,6 +95,7 @@ async fn dispatcher_on(
                 scope: None,
                 limits: Limits::default(),
                 authority: Authority::default(),
+                events: None,
             },
         ),
         limits: CallLimits::default(),
@@ -102,7 +103,7 @@ async fn dispatcher_on(
     let driver = Driver::from_bytes(runtime, bridge(), bytes, settings, call).await.unwrap();
     let mut drivers = Drivers::default();
     drivers.insert(bridge(), Slot::Ready(Arc::new(driver)));
-    let dispatcher = Arc::new(Dispatcher::new(Arc::clone(kernel), ledger, drivers));
+    let dispatcher = Arc::new(Dispatcher::new(Arc::clone(kernel), ledger, drivers, Arc::default()));
     reconcile::start(&dispatcher).await.unwrap();
     dispatcher
 }

@@ -10,8 +10,8 @@
 //! each way ([`pass`]), and what may really pass is decided in our own chains, which
 //! come first.
 //!
-//! Somebody may flush all of it. [`Watch`] hears of that, and [`Firewall::repair`] looks
-//! and puts back what is missing.
+//! Somebody may flush all of it, or delete an element. [`Watch`] hears of that, and
+//! [`Firewall::repair`] looks and puts back what is missing.
 //!
 //! While no network stands, there is neither table nor rule of ours.
 
@@ -22,7 +22,11 @@ mod pass;
 mod tool;
 mod watch;
 
-use std::{collections::BTreeSet, fmt::Write as _, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io,
+};
 
 use tokio::sync::Mutex;
 
@@ -30,9 +34,9 @@ pub use self::watch::Watch;
 use self::{
     elements::{Element, Field},
     held::{Change, Held},
-    netlink::Batches,
+    netlink::{Batches, RawElement},
 };
-use crate::kernel::{Error, FirewallBatch, FirewallEntry, LinkName, Refusal};
+use crate::kernel::{Error, FirewallBatch, FirewallDrift, FirewallEntry, LinkName, Refusal};
 
 /// Our table's name.
 const TABLE: &str = "wasmnet";
@@ -163,6 +167,7 @@ const NOTHING: &str = "add table inet wasmnet\ndelete table inet wasmnet\n";
 /// The firewall of one network namespace.
 #[derive(Debug)]
 pub struct Firewall {
+    port: u32,
     state: Mutex<State>,
 }
 
@@ -174,8 +179,8 @@ struct State {
     foreign: BTreeSet<LinkName>,
     /// The rules that stand in Docker's chains, as far as we know.
     passing: BTreeSet<String>,
-    /// How many rules our table had when it was made.
-    rules: usize,
+    /// The rules of our table when it was made.
+    rules: Vec<u64>,
     batches: Batches,
 }
 
@@ -185,9 +190,16 @@ impl Firewall {
     /// Opens the sockets, in the calling thread's network namespace.
     pub fn open() -> io::Result<Self> {
         let batches = Batches::open()?;
+        let port = batches.port()?;
         let held = Held::default();
         let (foreign, passing) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Self { state: Mutex::new(State { held, foreign, passing, rules: 0, batches }) })
+        let rules = Vec::new();
+        Ok(Self { port, state: Mutex::new(State { held, foreign, passing, rules, batches }) })
+    }
+
+    /// The number of the netlink socket by which elements are added and deleted.
+    pub fn port(&self) -> u32 {
+        self.port
     }
 
     /// Applies a batch: all of it, or nothing.
@@ -232,19 +244,19 @@ impl Firewall {
     }
 
     /// Looks whether our table and our pass through Docker's chains still stand, and puts
-    /// back what does not. Says whether our table had to be made again.
-    pub async fn repair(&self) -> Result<bool, Error> {
+    /// back what does not. Says what was wrong with our table.
+    pub async fn repair(&self) -> Result<Option<FirewallDrift>, Error> {
         let mut state = self.state.lock().await;
         if state.held.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let held = state.held.clone();
-        let broken = state.batches.rules().map_err(Error::Firewall)? != state.rules;
-        if broken {
+        let drift = state.drift().map_err(Error::Firewall)?;
+        if drift.is_some() {
             state.write(&held).await.map_err(Error::Firewall)?;
         }
         state.let_pass(&held).await.map_err(Error::Firewall)?;
-        Ok(broken)
+        Ok(drift)
     }
 
     /// Whether a bridge is one of Docker's own.
@@ -264,8 +276,29 @@ impl State {
     /// Writes our whole table in one transaction.
     async fn write(&mut self, held: &Held) -> Result<(), Refusal> {
         tool::nft(&script(held, &self.foreign)).await?;
-        self.rules = if held.is_empty() { 0 } else { self.batches.rules()? };
+        self.rules = if held.is_empty() { Vec::new() } else { self.batches.rules()? };
         Ok(())
+    }
+
+    /// What is wrong with our table.
+    fn drift(&self) -> Result<Option<FirewallDrift>, Refusal> {
+        let rules = self.batches.rules()?;
+        if rules != self.rules {
+            let drift = if rules.is_empty() { FirewallDrift::Table } else { FirewallDrift::Rules };
+            return Ok(Some(drift));
+        }
+        let foreign: Vec<Element> = self.foreign.iter().map(foreign_bridge).collect();
+        let mut wanted: BTreeMap<&str, BTreeSet<RawElement>> = BTreeMap::new();
+        for element in self.held.elements().chain(&foreign) {
+            wanted.entry(element.set).or_default().insert(element.into());
+        }
+        let mut wrong = BTreeSet::new();
+        for set in sets() {
+            if self.batches.elements(set)? != wanted.remove(set).unwrap_or_default() {
+                wrong.insert(set);
+            }
+        }
+        Ok((!wrong.is_empty()).then_some(FirewallDrift::Elements(wrong)))
     }
 
     /// Sees to the pass through Docker's chains, and to Docker's bridges in our table.
@@ -296,6 +329,14 @@ impl State {
         self.foreign = foreign;
         Ok(())
     }
+}
+
+/// The sets and maps of our table.
+fn sets() -> impl Iterator<Item = &'static str> {
+    SKELETON.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        matches!(words.next(), Some("set" | "map")).then(|| words.next())?
+    })
 }
 
 fn foreign_bridge(bridge: &LinkName) -> Element {

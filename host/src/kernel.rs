@@ -24,11 +24,11 @@ pub use self::{
     error::{Error, Refusal},
     name::{InvalidLinkName, LinkName},
     object::{
-        Access, Address, FirewallEntry, Link, LinkKind, Neighbour, Object, ObjectKey, Policy, Port,
-        Route, SourceNat, Subnet, Sysctl,
+        Access, Address, DEFAULT_MTU, FirewallEntry, Link, LinkKind, Neighbour, Object, ObjectKey,
+        Policy, Port, Route, SourceNat, Subnet, Sysctl,
     },
     simulated::Simulated,
-    snapshot::{ObservedLink, Snapshot},
+    snapshot::{Beside, ObservedLink, Snapshot},
 };
 
 /// What takes a successful verb back.
@@ -51,15 +51,40 @@ pub struct FirewallBatch {
     pub remove: BTreeSet<FirewallEntry>,
 }
 
-/// What happened to a link, seen by whoever watches.
+/// What happened, seen by whoever watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A link went away: it was deleted or moved to another namespace.
-    LinkGone(LinkName),
+    /// The object of this key came, went or may be another, if there is one.
+    Object(ObjectKey),
+    /// A link may have changed; this is how it is now.
+    Link(LinkName, ObservedLink),
+    /// What holds for a link as a port of its bridge may have changed.
+    Port {
+        /// The link.
+        link: LinkName,
+        /// See [`Link::hairpin`].
+        hairpin: bool,
+        /// See [`Link::isolated`].
+        isolated: bool,
+    },
     /// The firewall, or what stands beside it, may have changed.
     Firewall,
     /// Events were lost; compare everything.
     Overrun,
+}
+
+/// What was wrong with the firewall.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FirewallDrift {
+    /// Our table was not there.
+    #[error("the table was gone")]
+    Table,
+    /// Its rules were not those we wrote.
+    #[error("rules of the table had been changed")]
+    Rules,
+    /// These sets or maps did not hold what they should.
+    #[error("elements had been changed in {}", .0.iter().copied().collect::<Vec<_>>().join(", "))]
+    Elements(BTreeSet<&'static str>),
 }
 
 /// A kernel's network state.
@@ -80,9 +105,9 @@ pub trait Kernel: Send + Sync + 'static {
     /// Makes the firewall hold these entries and no others of ours, whatever is there now.
     async fn reset_firewall(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error>;
 
-    /// Looks whether the firewall still stands and puts back what does not; says whether
-    /// something was missing.
-    async fn repair_firewall(&self) -> Result<bool, Error>;
+    /// Looks whether the firewall still stands and puts back what does not; says what
+    /// was wrong.
+    async fn repair_firewall(&self) -> Result<Option<FirewallDrift>, Error>;
 
     /// Whether the firewall may change without an event.
     async fn is_firewall_silent(&self) -> bool;
@@ -90,8 +115,13 @@ pub trait Kernel: Send + Sync + 'static {
     /// The ports from which the host may pick one by itself.
     async fn ephemeral_ports(&self) -> Result<Vec<u16>, Error>;
 
-    /// What is there now.
-    async fn snapshot(&self) -> Result<Snapshot, Error>;
+    /// What is there now: links, addresses, and what else is asked for.
+    async fn look(&self, beside: &Beside) -> Result<Snapshot, Error>;
+
+    /// Links and addresses that are there now.
+    async fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.look(&Beside::default()).await
+    }
 
     /// The next thing that happens; pends for ever when nothing will.
     async fn next_event(&self) -> Event;

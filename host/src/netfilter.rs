@@ -42,6 +42,13 @@ impl Netfilter {
         Ok(Self(socket))
     }
 
+    /// The number by which the kernel knows the socket, and says who has changed something.
+    pub fn port(&self) -> io::Result<u32> {
+        let mut address = SocketAddr::new(0, 0);
+        self.0.get_address(&mut address)?;
+        Ok(address.port_number())
+    }
+
     /// The socket itself.
     pub fn socket_mut(&mut self) -> &mut Socket {
         &mut self.0
@@ -61,17 +68,22 @@ impl Netfilter {
 }
 
 /// Takes the messages of one read apart; what cannot be understood is left out.
-pub fn parse(mut buffer: &[u8]) -> Vec<Answer> {
-    let mut answers = Vec::new();
+pub fn parse(buffer: &[u8]) -> Vec<Answer> {
+    messages(buffer).into_iter().map(|message| message.payload).collect()
+}
+
+/// The same, with the messages' headers.
+pub fn messages(mut buffer: &[u8]) -> Vec<NetlinkMessage<NetfilterMessage>> {
+    let mut messages = Vec::new();
     while let Some(length) = buffer.first_chunk::<LENGTH>() {
         let length = u32::from_ne_bytes(*length) as usize;
         let Some(message) = buffer.get(..length).filter(|_| length > 0) else { break };
         if let Ok(message) = NetlinkMessage::<NetfilterMessage>::deserialize(message) {
-            answers.push(message.payload);
+            messages.push(message);
         }
         buffer = buffer.get(length.next_multiple_of(LENGTH)..).unwrap_or_default();
     }
-    answers
+    messages
 }
 
 /// Puts a message behind others.

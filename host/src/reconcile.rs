@@ -5,22 +5,37 @@
 //! in, and from then on looks at what an announcement points to. Every few minutes it
 //! looks at everything, in case an announcement was lost.
 //!
-//! Planning ([`plan`]) and doing are apart. A network is repaired under its lock, from a
-//! snapshot taken under that lock, so a repair never meets half a call.
+//! Planning ([`plan`]), the time for it ([`schedule`]) and doing are apart. A network is
+//! repaired under its lock, from a snapshot taken under that lock, so a repair never meets
+//! half a call. What the daemon does itself is announced too: mostly it is as the ledger
+//! says and nothing follows, else a look finds nothing to do.
 
 mod plan;
+mod schedule;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
-use std::{path::Path, sync::Arc, time::Duration};
+use tokio::{
+    task::{self, JoinSet},
+    time::{Instant, MissedTickBehavior},
+};
 
-use self::plan::Repair;
+use self::{
+    plan::{Plan, Repair},
+    schedule::Schedule,
+};
 use crate::{
     dispatch::Dispatcher,
     error::chain,
+    events::{About, What, of_changes},
     id::NetworkId,
-    kernel::{self, Event, Kernel, LinkName, Object, ObjectKey},
-    ledger::{self, Changes},
+    kernel::{self, Event, Kernel, LinkName, Object, Undo},
+    ledger::{self, Changes, Scope},
     store::Lasting,
 };
 
@@ -68,19 +83,32 @@ pub async fn start(dispatcher: &Dispatcher) -> Result<(), Error> {
     }
     let firewall = ledger.read().objects.firewall();
     kernel.reset_firewall(&firewall).await?;
-    let networks: Vec<NetworkId> = ledger.read().networks.keys().cloned().collect();
-    for network in &networks {
-        repair_network(dispatcher, network).await;
+    for network in differing(dispatcher).await {
+        repair_network(dispatcher, &network, !rebooted).await;
     }
     bind_ports(dispatcher).await;
     if rebooted {
-        for network in &networks {
-            if let Err(error) = dispatcher.restore_network(network).await {
-                tracing::warn!(%network, error = %chain(&error), "the driver could not restore its network");
-            }
-        }
+        restore_networks(dispatcher).await;
     }
     Ok(())
+}
+
+/// Tells the drivers, and whoever listens, that the networks stand again.
+async fn restore_networks(dispatcher: &Dispatcher) {
+    let networks: Vec<_> = {
+        let state = dispatcher.ledger().read();
+        let scope = |(id, record): (&NetworkId, &ledger::NetworkRecord)| {
+            Scope::network(record.driver.clone(), id.clone())
+        };
+        state.networks.iter().map(scope).collect()
+    };
+    for scope in networks {
+        let network = scope.network.clone();
+        if let Err(error) = dispatcher.restore_network(&network).await {
+            tracing::warn!(%network, error = %chain(&error), "the driver could not restore its network");
+        }
+        dispatcher.events().send(scope.into(), What::NetworkRestored);
+    }
 }
 
 /// Binds the published ports again: sockets died with the last daemon. Where somebody
@@ -111,101 +139,160 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // When the firewall is to be looked at: one look for many changes.
     let mut firewall_due: Option<Instant> = None;
+    let mut schedule = Schedule::default();
+    // Apart, so that a slow network does not keep others waiting.
+    let mut repairs = JoinSet::new();
+    let mut repaired: HashMap<task::Id, NetworkId> = HashMap::new();
     loop {
-        let due = firewall_due.unwrap_or_else(Instant::now);
-        tokio::select! {
+        let now = Instant::now();
+        for network in schedule.start(now) {
+            let (dispatcher, of) = (Arc::clone(&dispatcher), network.clone());
+            let repair = repairs.spawn(async move { repair_network(&dispatcher, &of, true).await });
+            repaired.insert(repair.id(), network);
+        }
+        let (due, firewall) = (schedule.due(), firewall_due);
+        let full = tokio::select! {
             event = kernel.next_event() => match event {
-                Event::LinkGone(name) => link_gone(&dispatcher, &name),
                 Event::Firewall => {
                     firewall_due.get_or_insert(Instant::now() + GATHER);
+                    false
                 }
-                Event::Overrun => repair_all(&dispatcher).await,
+                Event::Overrun => true,
+                event => {
+                    let network = plan::concerned(&dispatcher.ledger().read(), &event);
+                    if let Some(network) = network {
+                        schedule.announce(network, Instant::now());
+                    }
+                    false
+                }
             },
-            () = tokio::time::sleep_until(due), if firewall_due.is_some() => {
+            Some(ended) = repairs.join_next_with_id() => {
+                let id = match ended {
+                    Ok((id, ())) => id,
+                    Err(error) => {
+                        tracing::error!(%error, "a repair failed inside the host");
+                        error.id()
+                    }
+                };
+                if let Some(network) = repaired.remove(&id) {
+                    schedule.finished(&network, Instant::now());
+                }
+                false
+            }
+            () = tokio::time::sleep_until(due.unwrap_or(now)), if due.is_some() => false,
+            () = tokio::time::sleep_until(firewall.unwrap_or(now)), if firewall.is_some() => {
                 firewall_due = None;
-                repair_firewall(&*kernel).await;
+                repair_firewall(&dispatcher).await;
+                false
             }
             _ = look.tick() => {
                 if kernel.is_firewall_silent().await {
-                    repair_firewall(&*kernel).await;
+                    repair_firewall(&dispatcher).await;
                 }
+                false
             }
-            _ = full_sync.tick() => repair_all(&dispatcher).await,
+            _ = full_sync.tick() => true,
+        };
+        if full {
+            repair_firewall(&dispatcher).await;
+            dispatcher.ledger().reap(&*kernel, None).await;
+            for network in differing(&dispatcher).await {
+                schedule.announce(network, Instant::now());
+            }
         }
     }
 }
 
-async fn repair_firewall(kernel: &dyn Kernel) {
-    match kernel.repair_firewall().await {
-        Ok(true) => tracing::warn!("firewall repaired: somebody had flushed it"),
-        Ok(false) => {}
+async fn repair_firewall(dispatcher: &Dispatcher) {
+    match dispatcher.kernel().repair_firewall().await {
+        Ok(Some(drift)) => {
+            tracing::warn!(%drift, "firewall repaired");
+            let what = What::FirewallRepaired { what: drift.to_string() };
+            dispatcher.events().send(About::default(), what);
+        }
+        Ok(None) => {}
         Err(error) => tracing::error!(error = %chain(&error), "cannot repair the firewall"),
     }
 }
 
-/// A link of ours is gone and we did not do it.
-fn link_gone(dispatcher: &Arc<Dispatcher>, name: &LinkName) {
-    let network = {
-        let state = dispatcher.ledger().read();
-        let entry = state.objects.get(&ObjectKey::link(name)).filter(|entry| !entry.doomed);
-        entry.map(|entry| entry.scope.network.clone())
+/// The networks that seem not to be as the ledger says. Calls go on meanwhile, so they
+/// have to be looked at again under their locks.
+async fn differing(dispatcher: &Dispatcher) -> Vec<NetworkId> {
+    let ledger = dispatcher.ledger();
+    let beside = plan::beside(&ledger.read(), None);
+    let snapshot = match dispatcher.kernel().look(&beside).await {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "cannot compare with the kernel");
+            return Vec::new();
+        }
     };
-    if let Some(network) = network {
-        // Apart, so that a slow network does not keep others waiting.
-        let dispatcher = Arc::clone(dispatcher);
-        tokio::spawn(async move { repair_network(&dispatcher, &network).await });
-    }
+    let state = ledger.read();
+    let differs = |network: &&NetworkId| plan::plan(&state, &snapshot, network) != Plan::default();
+    state.networks.keys().filter(differs).cloned().collect()
 }
 
-async fn repair_all(dispatcher: &Dispatcher) {
-    let (ledger, kernel) = (dispatcher.ledger(), dispatcher.kernel());
-    repair_firewall(&**kernel).await;
-    ledger.reap(&**kernel, None).await;
-    let networks: Vec<NetworkId> = ledger.read().networks.keys().cloned().collect();
-    for network in networks {
-        repair_network(dispatcher, &network).await;
-    }
-}
-
-/// Makes one network's objects be as the ledger says.
-async fn repair_network(dispatcher: &Dispatcher, network: &NetworkId) {
-    let mut dead = Vec::new();
-    {
+/// Makes one network's objects be as the ledger says, and tells of it if that is `news`.
+async fn repair_network(dispatcher: &Dispatcher, network: &NetworkId, news: bool) {
+    let plan = {
         let _order = dispatcher.lock_network(network).await;
-        let snapshot = match dispatcher.kernel().snapshot().await {
+        let beside = plan::beside(&dispatcher.ledger().read(), Some(network));
+        let snapshot = match dispatcher.kernel().look(&beside).await {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "cannot compare with the kernel");
                 return;
             }
         };
-        let repairs = plan::repairs(&dispatcher.ledger().read(), &snapshot, network);
-        for repair in repairs {
-            match repair {
-                Repair::Evict(endpoint) => dead.push(endpoint),
-                Repair::Create(object) => repair_object(dispatcher, None, &object).await,
-                Repair::Replace(is, object) => {
-                    repair_object(dispatcher, Some(&is), &object).await;
-                }
+        let plan = plan::plan(&dispatcher.ledger().read(), &snapshot, network);
+        // What stands on a link that cannot be had need not be tried.
+        let mut without: BTreeSet<&LinkName> = BTreeSet::new();
+        for repair in &plan.repairs {
+            let link = repair.object.link();
+            if without.contains(link) || put_back(dispatcher, repair, news).await {
+                continue;
+            }
+            if matches!(repair.object, Object::Link(_)) && repair.is.is_none() {
+                without.insert(link);
             }
         }
-    }
-    for endpoint in dead {
+        plan
+    };
+    for endpoint in plan.dead {
         dispatcher.evict(network, &endpoint, "its link is gone").await;
     }
 }
 
-async fn repair_object(dispatcher: &Dispatcher, is: Option<&Object>, object: &Object) {
+/// Puts one object back; says whether it is.
+async fn put_back(dispatcher: &Dispatcher, repair: &Repair, news: bool) -> bool {
     let kernel = dispatcher.kernel();
-    let done = match is {
-        None => kernel.create(object).await,
-        Some(is) => kernel.replace(is, object).await,
+    let done = match &repair.is {
+        None => kernel.create(&repair.object).await,
+        Some(is) => kernel.replace(is, &repair.object).await,
     };
-    let object = object.key();
-    match done {
-        Ok(_) => tracing::warn!(%object, "repaired: somebody had changed it"),
-        Err(error) => tracing::error!(%object, error = %chain(&error), "cannot repair"),
+    let object = repair.object.key();
+    let what = match done {
+        // It came back by itself.
+        Ok(Undo::Nothing) if matches!(repair.object, Object::Sysctl(_)) => return true,
+        Err(error) if error.is_exists() && repair.object.goes_with_link() => return true,
+        Ok(_) => {
+            tracing::warn!(%object, fields = ?repair.fields, "repaired: somebody had changed it");
+            What::Repaired {
+                object: object.to_string(),
+                wrong: repair.wrong,
+                fields: repair.fields.iter().map(|&field| field.to_owned()).collect(),
+            }
+        }
+        Err(error) => {
+            tracing::error!(%object, error = %chain(&error), "cannot repair");
+            What::RepairFailed { object: object.to_string(), reason: chain(&error) }
+        }
+    };
+    let done = matches!(what, What::Repaired { .. });
+    if news || !done {
+        dispatcher.events().send(repair.scope.clone().into(), what);
     }
+    done
 }
 
 /// Forgets all endpoints and what was theirs: their namespaces died with the old boot.
@@ -215,7 +302,10 @@ async fn forget_endpoints(dispatcher: &Dispatcher) -> Result<(), Error> {
         endpoints = changes.endpoints.len(),
         "the host was rebooted; making the networks again"
     );
-    Ok(dispatcher.ledger().commit(changes, Lasting::Durable).await?)
+    let events = of_changes(&dispatcher.ledger().read(), &changes);
+    dispatcher.ledger().commit(changes, Lasting::Durable).await?;
+    events.into_iter().for_each(|(about, what)| dispatcher.events().send(about, what));
+    Ok(())
 }
 
 async fn remove_orphan(kernel: &dyn Kernel, name: &LinkName) {

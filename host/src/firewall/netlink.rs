@@ -3,13 +3,16 @@
 //! Documentation: include/uapi/linux/netfilter/nf_tables.h. The kernel handles a batch
 //! while it is being sent, so all its answers can be read right after.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use netlink_packet_core::{
-    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload,
+    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload, Nla,
 };
 use netlink_packet_netfilter::{
-    NetfilterProtoFamily,
+    NetfilterMessageInner, NetfilterProtoFamily,
     nftables::{
         DataAttribute, ListAttribute, NfTablesMessage, RuleAttribute, RuleMessage,
         SetElementAttribute, SetElementList, SetElementMessage,
@@ -37,6 +40,15 @@ const ANSWERS: i32 = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Batches {
     socket: Netfilter,
+}
+
+/// An element as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RawElement {
+    key: Vec<u8>,
+    /// The same as the key where that is no range.
+    end: Vec<u8>,
+    data: Vec<u8>,
 }
 
 // === impl Batches ===
@@ -71,27 +83,48 @@ impl Batches {
         self.answers()
     }
 
-    /// How many rules our table has; none if it is not there.
-    pub(super) fn rules(&mut self) -> Result<usize, Refusal> {
+    /// The rules of our table by number, in order; none if it is not there. A rule that
+    /// is replaced has another number.
+    pub(super) fn rules(&self) -> Result<Vec<u64>, Refusal> {
         let table = RuleMessage { attributes: vec![RuleAttribute::Table(TABLE.to_owned())] };
-        let mut buffer = Vec::new();
-        request(NfTablesMessage::GetRule(table), NLM_F_REQUEST | NLM_F_DUMP, &mut buffer);
-        let mut socket = Netfilter::open()?;
-        socket.send(&buffer)?;
-        let mut rules = 0;
-        loop {
-            for answer in socket.read()? {
-                match answer {
-                    NetlinkPayload::Done(_) => return Ok(rules),
-                    NetlinkPayload::Error(error) => {
-                        let refusal = Refusal::from(error);
-                        return if refusal.is_gone() { Ok(0) } else { Err(refusal) };
-                    }
-                    NetlinkPayload::InnerMessage(_) => rules += 1,
-                    _ => {}
-                }
-            }
-        }
+        let rules = dump(NfTablesMessage::GetRule(table))?.into_iter();
+        Ok(rules
+            .flat_map(|message| match message {
+                NfTablesMessage::NewRule(rule) => rule.attributes,
+                _ => Vec::new(),
+            })
+            .filter_map(|attribute| match attribute {
+                RuleAttribute::Handle(number) => Some(number),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// What a set or map of our table holds; nothing if it is not there.
+    pub(super) fn elements(&self, set: &str) -> Result<BTreeSet<RawElement>, Refusal> {
+        let attributes =
+            vec![SetElementList::Table(TABLE.to_owned()), SetElementList::Set(set.to_owned())];
+        let messages = dump(NfTablesMessage::GetSetElement(SetElementMessage { attributes }))?;
+        Ok(messages
+            .into_iter()
+            .flat_map(|message| match message {
+                NfTablesMessage::NewSetElement(elements) => elements.attributes,
+                _ => Vec::new(),
+            })
+            .flat_map(|attribute| match attribute {
+                SetElementList::Elements(elements) => elements,
+                _ => Vec::new(),
+            })
+            .filter_map(|element| match element {
+                ListAttribute::Element(attributes) => Some(RawElement::read(&attributes)),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// The number by which the kernel knows the socket.
+    pub(super) fn port(&self) -> io::Result<u32> {
+        self.socket.port()
     }
 
     /// Reads all answers; the first refusal is the one that matters.
@@ -111,6 +144,32 @@ impl Batches {
             }
         }
         refusal.map_or(Ok(()), Err)
+    }
+}
+
+/// Asks for a list of what is in our table; an empty one if it is not there.
+fn dump(of: NfTablesMessage) -> Result<Vec<NfTablesMessage>, Refusal> {
+    let mut buffer = Vec::new();
+    request(of, NLM_F_REQUEST | NLM_F_DUMP, &mut buffer);
+    let mut socket = Netfilter::open()?;
+    socket.send(&buffer)?;
+    let mut messages = Vec::new();
+    loop {
+        for answer in socket.read()? {
+            match answer {
+                NetlinkPayload::Done(_) => return Ok(messages),
+                NetlinkPayload::Error(error) => {
+                    let refusal = Refusal::from(error);
+                    return if refusal.is_gone() { Ok(Vec::new()) } else { Err(refusal) };
+                }
+                NetlinkPayload::InnerMessage(message) => {
+                    if let NetfilterMessageInner::NfTables(message) = message.inner {
+                        messages.push(message);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -150,4 +209,38 @@ fn control(message: ControlMessage, buffer: &mut Vec<u8>) {
 
 fn request(message: NfTablesMessage, flags: u16, buffer: &mut Vec<u8>) {
     write(buffer, flags, NetfilterProtoFamily::Inet, 0, message);
+}
+
+// === impl RawElement ===
+
+impl RawElement {
+    fn read(attributes: &[SetElementAttribute]) -> Self {
+        let bytes = |data: &DataAttribute| match data {
+            DataAttribute::Value(bytes) => bytes.clone(),
+            _ => Vec::new(),
+        };
+        let (mut key, mut end, mut data) = (Vec::new(), None, Vec::new());
+        for attribute in attributes {
+            match attribute {
+                SetElementAttribute::Key(value) => key = bytes(value),
+                SetElementAttribute::Data(value) => data = bytes(value),
+                SetElementAttribute::KeyEnd(values) => {
+                    end = values.iter().find(|value| value.kind() == DATA_VALUE).map(|value| {
+                        let mut bytes = vec![0; value.value_len()];
+                        value.emit_value(&mut bytes);
+                        bytes
+                    });
+                }
+                _ => {}
+            }
+        }
+        Self { end: end.unwrap_or_else(|| key.clone()), key, data }
+    }
+}
+
+impl From<&Element> for RawElement {
+    fn from(element: &Element) -> Self {
+        let (key, end) = element.key_bytes();
+        Self { end: end.unwrap_or_else(|| key.clone()), key, data: element.data_bytes() }
+    }
 }

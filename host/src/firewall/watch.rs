@@ -3,15 +3,18 @@
 use std::io;
 
 use futures::future::poll_fn;
-use netlink_packet_core::NetlinkPayload;
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_netfilter::{
     NetfilterMessage, NetfilterMessageInner,
-    nftables::{ChainAttribute, NfTablesMessage, RuleAttribute, SetAttribute, TableAttribute},
+    nftables::{
+        ChainAttribute, NfTablesMessage, RuleAttribute, SetAttribute, SetElementList,
+        TableAttribute,
+    },
 };
 use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket, protocols::NETLINK_NETFILTER};
 
 use super::TABLE;
-use crate::netfilter::parse;
+use crate::netfilter::messages;
 
 /// NFNLGRP_NFTABLES: every change of a ruleset.
 const GROUP: u32 = 7;
@@ -23,26 +26,31 @@ const CHAINS: [&str; 4] = ["FORWARD", "DOCKER-USER", "DOCKER-FORWARD", "DOCKER-B
 /// A subscription to changes of nftables.
 pub struct Watch {
     socket: TokioSocket,
+    /// The socket whose changes of elements are our own.
+    own: u32,
 }
 
 // === impl Watch ===
 
 impl Watch {
-    /// Subscribes, in the calling thread's network namespace.
-    pub fn open() -> io::Result<Self> {
+    /// Subscribes, in the calling thread's network namespace. Elements that the netlink
+    /// socket `own` adds and deletes are no news.
+    pub fn open(own: u32) -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_NETFILTER)?;
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
         socket.socket_mut().add_membership(GROUP)?;
-        Ok(Self { socket })
+        Ok(Self { socket, own })
     }
 
-    /// Waits for a change that may concern us. Changes of our own are among them.
+    /// Waits for a change that may concern us. When we write our whole table, that is
+    /// one too.
     pub async fn next(&mut self) {
         loop {
             let socket = &mut self.socket;
             match poll_fn(|context| socket.poll_recv_from_full(context)).await {
                 Ok((bytes, _)) => {
-                    if parse(&bytes).iter().any(concerns_us) {
+                    let own = self.own;
+                    if messages(&bytes).iter().any(|message| concerns_us(message, own)) {
                         return;
                     }
                 }
@@ -53,8 +61,9 @@ impl Watch {
     }
 }
 
-fn concerns_us(answer: &NetlinkPayload<NetfilterMessage>) -> bool {
-    let NetlinkPayload::InnerMessage(message) = answer else { return false };
+fn concerns_us(message: &NetlinkMessage<NetfilterMessage>, own: u32) -> bool {
+    let sender = message.header.port_number;
+    let NetlinkPayload::InnerMessage(message) = &message.payload else { return false };
     let NetfilterMessageInner::NfTables(message) = &message.inner else { return false };
     match message {
         NfTablesMessage::NewTable(table) | NfTablesMessage::DeleteTable(table) => {
@@ -91,6 +100,12 @@ fn concerns_us(answer: &NetlinkPayload<NetfilterMessage>) -> bool {
             .attributes
             .iter()
             .any(|attribute| matches!(attribute, SetAttribute::Table(name) if name == TABLE)),
+        NfTablesMessage::NewSetElement(elements) | NfTablesMessage::DeleteSetElement(elements) => {
+            sender != own
+                && elements.attributes.iter().any(
+                    |attribute| matches!(attribute, SetElementList::Table(name) if name == TABLE),
+                )
+        }
         _ => false,
     }
 }

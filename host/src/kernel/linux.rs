@@ -17,7 +17,10 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use netlink_sys::AsyncSocket;
 
-use super::{Error, Event, FirewallBatch, FirewallEntry, Kernel, Link, Object, Snapshot, Undo};
+use super::{
+    Beside, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry, Kernel, Link, Object,
+    Snapshot, Undo,
+};
 use crate::firewall::Firewall;
 
 /// The Linux kernel.
@@ -42,12 +45,14 @@ impl Linux {
         socket.set_ext_ack(true).map_err(Error::Open)?;
         socket.set_cap_ack(true).map_err(Error::Open)?;
         tokio::spawn(connection);
+        let firewall = Firewall::open().map_err(Error::Open)?;
+        let events = events::Events::open(netlink.clone(), firewall.port())?;
         Ok(Self {
             netlink,
             dumps: tokio::sync::Mutex::default(),
             ports: ports::Ports::open()?,
-            firewall: Firewall::open().map_err(Error::Open)?,
-            events: events::Events::open()?,
+            firewall,
+            events,
         })
     }
 }
@@ -114,7 +119,7 @@ impl Kernel for Linux {
         self.firewall.reset(entries).await
     }
 
-    async fn repair_firewall(&self) -> Result<bool, Error> {
+    async fn repair_firewall(&self) -> Result<Option<FirewallDrift>, Error> {
         self.firewall.repair().await
     }
 
@@ -126,11 +131,23 @@ impl Kernel for Linux {
         ports::ephemeral()
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, Error> {
+    async fn look(&self, beside: &Beside) -> Result<Snapshot, Error> {
         let _alone = self.dumps.lock().await;
         let (links, names) = links::dump(&self.netlink).await?;
         let addresses = routing::dump_addresses(&self.netlink, &names).await?;
-        Ok(Snapshot { links, addresses })
+        let mut snapshot = Snapshot { links, addresses, ..Snapshot::default() };
+        if beside.routes {
+            snapshot.routes = Some(routing::dump_routes(&self.netlink, &names).await?);
+        }
+        if beside.neighbours {
+            snapshot.neighbours = Some(routing::dump_neighbours(&self.netlink, &names).await?);
+        }
+        for setting in &beside.settings {
+            if let Some(value) = sysctl::get(setting) {
+                snapshot.settings.insert(Object::Sysctl(setting.clone()).key(), value);
+            }
+        }
+        Ok(snapshot)
     }
 
     async fn next_event(&self) -> Event {

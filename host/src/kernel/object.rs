@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::LinkName;
 use crate::{mac::Mac, model::Protocol};
 
+/// The MTU in bytes of bridges and veth pairs if nobody says another (ETH_DATA_LEN).
+pub const DEFAULT_MTU: u32 = 1500;
+
 /// What tells two objects apart: there can be one of each key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -90,7 +93,7 @@ pub struct Address {
 }
 
 /// A route in the main table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Route {
     /// The link it goes through.
     pub link: LinkName,
@@ -101,7 +104,7 @@ pub struct Route {
 }
 
 /// A permanent neighbour entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Neighbour {
     /// The link.
     pub link: LinkName,
@@ -214,15 +217,13 @@ impl Object {
     /// What tells it apart from others.
     pub fn key(&self) -> ObjectKey {
         ObjectKey(match self {
-            Self::Link(link) => format!("link {}", link.name),
-            Self::Address(address) => format!("address {} {}", address.link, address.net),
+            Self::Link(link) => return ObjectKey::link(&link.name),
+            Self::Address(address) => return ObjectKey::address(&address.link, address.net),
+            Self::Neighbour(entry) => return ObjectKey::neighbour(&entry.link, entry.address),
             Self::Route(route) => match route.gateway {
                 Some(gateway) => format!("route {} {} {gateway}", route.link, route.destination),
                 None => format!("route {} {}", route.link, route.destination),
             },
-            Self::Neighbour(neighbour) => {
-                format!("neighbour {} {}", neighbour.link, neighbour.address)
-            }
             Self::Sysctl(sysctl) => {
                 let family = if sysctl.ipv6 { "ipv6" } else { "ipv4" };
                 format!("sysctl {} {family} {}", sysctl.link, sysctl.key)
@@ -300,6 +301,16 @@ impl ObjectKey {
         Self(format!("link {name}"))
     }
 
+    /// The key of an address on a link.
+    pub fn address(link: &LinkName, net: IpNet) -> Self {
+        Self(format!("address {link} {net}"))
+    }
+
+    /// The key of a neighbour entry on a link.
+    pub fn neighbour(link: &LinkName, address: IpAddr) -> Self {
+        Self(format!("neighbour {link} {address}"))
+    }
+
     /// The key of what was said to the firewall about the bridge with this name.
     pub fn policy(bridge: &LinkName) -> Self {
         Self(format!("policy {bridge}"))
@@ -342,6 +353,11 @@ impl fmt::Display for LinkKind {
 // === impl Sysctl ===
 
 impl Sysctl {
+    /// Whether it is the same setting, whatever its value.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.link, self.ipv6, &self.key) == (&other.link, other.ipv6, &other.key)
+    }
+
     /// The file below /proc/sys.
     pub fn path(&self) -> String {
         let family = if self.ipv6 { "ipv6" } else { "ipv4" };

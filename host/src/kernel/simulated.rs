@@ -15,12 +15,9 @@ use rustix::io::Errno;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Error, Event, FirewallBatch, FirewallEntry, Kernel, Link, LinkKind, LinkName, Object,
-    ObjectKey, ObservedLink, Port, Refusal, Snapshot, Sysctl, Undo,
+    Beside, DEFAULT_MTU, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry, Kernel, Link,
+    LinkKind, LinkName, Object, ObjectKey, ObservedLink, Port, Refusal, Snapshot, Sysctl, Undo,
 };
-
-/// Linux's default MTU of Ethernet-like links.
-const DEFAULT_MTU: u32 = 1500;
 
 /// A kernel in memory.
 #[derive(Debug)]
@@ -92,7 +89,7 @@ impl Simulated {
         let lost = self.lock().remove_link(name);
         for name in lost {
             // The receiver lives as long as `self`.
-            let _ = self.notify.send(Event::LinkGone(name));
+            let _ = self.notify.send(Event::Object(ObjectKey::link(&name)));
         }
     }
 
@@ -165,9 +162,9 @@ impl Kernel for Simulated {
         Ok(())
     }
 
-    async fn repair_firewall(&self) -> Result<bool, Error> {
+    async fn repair_firewall(&self) -> Result<Option<FirewallDrift>, Error> {
         // Nobody but the host touches it.
-        Ok(false)
+        Ok(None)
     }
 
     async fn is_firewall_silent(&self) -> bool {
@@ -179,9 +176,13 @@ impl Kernel for Simulated {
         Ok((first..=last).collect())
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, Error> {
+    async fn look(&self, beside: &Beside) -> Result<Snapshot, Error> {
         let state = self.lock();
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot {
+            routes: beside.routes.then(BTreeSet::new),
+            neighbours: beside.neighbours.then(BTreeSet::new),
+            ..Snapshot::default()
+        };
         for object in state.objects.values() {
             match object {
                 Object::Link(link) => {
@@ -194,13 +195,30 @@ impl Kernel for Simulated {
                             mac: link.mac,
                             master: link.master.clone(),
                             up: link.up,
+                            hairpin: link.hairpin,
+                            isolated: link.isolated,
                         },
                     );
                 }
                 Object::Address(address) => {
                     snapshot.addresses.entry(address.link.clone()).or_default().insert(address.net);
                 }
-                _ => {}
+                Object::Route(route) => {
+                    snapshot.routes.iter_mut().for_each(|all| {
+                        all.insert(route.clone());
+                    });
+                }
+                Object::Neighbour(entry) => {
+                    snapshot.neighbours.iter_mut().for_each(|all| {
+                        all.insert(entry.clone());
+                    });
+                }
+                Object::Sysctl(setting)
+                    if beside.settings.iter().any(|one| one.is_same(setting)) =>
+                {
+                    snapshot.settings.insert(object.key(), setting.value.clone());
+                }
+                Object::Sysctl(_) | Object::Firewall(_) | Object::Port(_) => {}
             }
         }
         Ok(snapshot)
@@ -333,6 +351,7 @@ impl State {
                 && port.master.as_ref() == Some(name)
             {
                 port.master = None;
+                (port.hairpin, port.isolated) = (false, false);
             }
         }
         match link.kind {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use super::{LinkName, Object};
+use super::{LinkName, Neighbour, Object, ObjectKey, Route, Sysctl};
 use crate::mac::Mac;
 
 /// A link as it is.
@@ -22,33 +22,80 @@ pub struct ObservedLink {
     pub master: Option<LinkName>,
     /// Whether it is set up.
     pub up: bool,
+    /// As a port of a bridge: see [`Link::hairpin`](super::Link::hairpin).
+    pub hairpin: bool,
+    /// As a port of a bridge: see [`Link::isolated`](super::Link::isolated).
+    pub isolated: bool,
 }
 
-/// Links and addresses at one moment.
+/// What to look at beside links and addresses. None of it is looked at in vain: a host
+/// may have a million routes that are not ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// The main table's routes.
+    pub routes: bool,
+    /// Permanent neighbour entries.
+    pub neighbours: bool,
+    /// The values of these settings.
+    pub settings: Vec<Sysctl>,
+}
+
+/// Links, addresses and what else was asked for at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The links by name.
     pub links: BTreeMap<LinkName, ObservedLink>,
     /// The addresses on each of them.
     pub addresses: BTreeMap<LinkName, BTreeSet<IpNet>>,
+    /// The main table's routes that somebody made, if asked for.
+    pub routes: Option<BTreeSet<Route>>,
+    /// The permanent neighbour entries, if asked for.
+    pub neighbours: Option<BTreeSet<Neighbour>>,
+    /// The values of settings, of those that were asked for and are there.
+    pub settings: BTreeMap<ObjectKey, String>,
+}
+
+// === impl Beside ===
+
+impl Beside {
+    /// All that is needed to compare these objects.
+    pub fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
+        let mut beside = Self::default();
+        for object in objects {
+            match object {
+                Object::Route(_) => beside.routes = true,
+                Object::Neighbour(_) => beside.neighbours = true,
+                Object::Sysctl(setting) => beside.settings.push(setting.clone()),
+                Object::Link(_) | Object::Address(_) | Object::Firewall(_) | Object::Port(_) => {}
+            }
+        }
+        beside
+    }
 }
 
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// Whether an object is there. Routes, neighbours, settings and firewall
-    /// entries are not part of a snapshot and count as there while their link is.
+    /// Whether an object is there. What was not looked at, firewall entries and published
+    /// ports count as there while their link is.
     pub fn holds(&self, object: &Object) -> bool {
+        if !self.links.contains_key(object.link()) {
+            return false;
+        }
         match object {
-            Object::Link(link) => self.links.contains_key(&link.name),
             Object::Address(address) => {
                 self.addresses.get(&address.link).is_some_and(|on| on.contains(&address.net))
             }
-            Object::Route(_)
-            | Object::Neighbour(_)
-            | Object::Sysctl(_)
-            | Object::Firewall(_)
-            | Object::Port(_) => self.links.contains_key(object.link()),
+            Object::Route(route) => {
+                self.routes.as_ref().is_none_or(|routes| routes.contains(route))
+            }
+            Object::Neighbour(entry) => {
+                self.neighbours.as_ref().is_none_or(|entries| entries.contains(entry))
+            }
+            Object::Sysctl(setting) => {
+                self.settings.get(&object.key()).is_none_or(|value| *value == setting.value)
+            }
+            Object::Link(_) | Object::Firewall(_) | Object::Port(_) => true,
         }
     }
 }

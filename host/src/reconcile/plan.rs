@@ -3,24 +3,85 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    events::Wrong,
     id::{EndpointId, NetworkId},
-    kernel::{Link, LinkKind, LinkName, Object, ObservedLink, Snapshot},
-    ledger::{ALIAS_PREFIX, Changes, EndpointKey, State},
+    kernel::{
+        Beside, DEFAULT_MTU, Event, Link, LinkKind, LinkName, Object, ObjectKey, ObservedLink,
+        Snapshot,
+    },
+    ledger::{ALIAS_PREFIX, Changes, EndpointKey, Entry, Scope, State},
 };
 
-/// One step of a repair.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Repair {
-    /// Make a missing object.
-    Create(Object),
-    /// Turn the first into the second.
-    Replace(Object, Object),
-    /// The endpoint's link is gone, and so is its container's namespace.
-    Evict(EndpointId),
+/// What a network needs to be as the ledger says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// What is to be put back, in order.
+    pub(super) repairs: Vec<Repair>,
+    /// Endpoints whose link is gone, and so is their container's namespace.
+    pub(super) dead: BTreeSet<EndpointId>,
 }
 
-/// What a network needs to be as the ledger says, in order.
-pub(super) fn repairs(state: &State, snapshot: &Snapshot, network: &NetworkId) -> Vec<Repair> {
+/// An object that is to be put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Repair {
+    /// Whose it is.
+    pub(super) scope: Scope,
+    /// As it should be.
+    pub(super) object: Object,
+    /// As it is, where it has to be turned into what it should be; otherwise it is made.
+    pub(super) is: Option<Object>,
+    /// What is wrong with it.
+    pub(super) wrong: Wrong,
+    /// In what it was changed.
+    pub(super) fields: BTreeSet<&'static str>,
+}
+
+/// What to look at beside links and addresses to compare a network, or all of them.
+pub(super) fn beside(state: &State, network: Option<&NetworkId>) -> Beside {
+    let standing = |(_, entry): (&ObjectKey, &'_ Entry)| !entry.doomed;
+    match network {
+        Some(network) => {
+            let objects = state.objects.of_network(network).filter(|row| standing(*row));
+            Beside::of(objects.map(|(_, entry)| &entry.object))
+        }
+        None => Beside::of(state.objects.standing().into_iter().map(|(_, entry)| &entry.object)),
+    }
+}
+
+/// The network that has to be looked at after an event, if it says that an object of
+/// ours may be another than it should.
+pub(super) fn concerned(state: &State, event: &Event) -> Option<NetworkId> {
+    let standing = |key: &ObjectKey| state.objects.get(key).filter(|entry| !entry.doomed);
+    let link = |name: &LinkName| {
+        let entry = standing(&ObjectKey::link(name))?;
+        match &entry.object {
+            Object::Link(link) => Some((entry, link)),
+            _ => None,
+        }
+    };
+    let entry = match event {
+        Event::Object(key) => standing(key)?,
+        Event::Link(name, is) => {
+            let (entry, link) = link(name)?;
+            differs(link, is)?;
+            entry
+        }
+        Event::Port { link: name, hairpin, isolated } => {
+            let (entry, link) = link(name)?;
+            let same =
+                link.master.is_none() || (link.hairpin, link.isolated) == (*hairpin, *isolated);
+            if same {
+                return None;
+            }
+            entry
+        }
+        Event::Firewall | Event::Overrun => return None,
+    };
+    Some(entry.scope.network.clone())
+}
+
+/// What a network needs to be as the ledger says.
+pub(super) fn plan(state: &State, snapshot: &Snapshot, network: &NetworkId) -> Plan {
     let mut entries: Vec<_> =
         state.objects.of_network(network).filter(|(_, entry)| !entry.doomed).collect();
     entries.sort_by_key(|(_, entry)| entry.sequence);
@@ -37,41 +98,81 @@ pub(super) fn repairs(state: &State, snapshot: &Snapshot, network: &NetworkId) -
         .filter_map(|(_, entry)| entry.scope.endpoint.as_ref())
         .collect();
 
-    let mut repairs = Vec::new();
+    let mut plan = Plan::default();
     for (_, entry) in &entries {
         if entry.scope.endpoint.as_ref().is_some_and(|endpoint| dead.contains(endpoint)) {
             continue;
         }
-        match &entry.object {
-            // The firewall is brought back as a whole; sockets are this process's own.
-            Object::Firewall(_) | Object::Port(_) => {}
-            object if lost_links.contains(object.link()) || !snapshot.holds(object) => {
-                repairs.push(Repair::Create(object.clone()));
-            }
-            Object::Link(link) => {
-                if let Some(is) = snapshot.links.get(&link.name).and_then(|is| differs(link, is)) {
-                    let object = Object::Link(link.clone());
-                    repairs.push(Repair::Replace(Object::Link(is), object));
-                }
-            }
-            _ => {}
-        }
+        plan.repairs.extend(repair(entry, snapshot));
     }
-    repairs.extend(dead.into_iter().cloned().map(Repair::Evict));
-    repairs
+    plan.dead = dead.into_iter().cloned().collect();
+    plan
 }
 
-/// The link as it is, if that is not as it should be.
-fn differs(link: &Link, is: &ObservedLink) -> Option<Link> {
+/// What puts an object back, if it is not as it should be.
+fn repair(entry: &Entry, snapshot: &Snapshot) -> Option<Repair> {
+    let mut repair = Repair {
+        scope: entry.scope.clone(),
+        object: entry.object.clone(),
+        is: None,
+        wrong: Wrong::Missing,
+        fields: BTreeSet::new(),
+    };
+    match &entry.object {
+        // The firewall is brought back as a whole; sockets are this process's own.
+        Object::Firewall(_) | Object::Port(_) => return None,
+        Object::Link(link) => {
+            if let Some(is) = snapshot.links.get(&link.name) {
+                let (is, link) = differs(link, is)?;
+                repair.fields = fields(&link, &is);
+                (repair.is, repair.object) = (Some(Object::Link(is)), Object::Link(link));
+                repair.wrong = Wrong::Changed;
+            }
+        }
+        object if snapshot.holds(object) => return None,
+        Object::Sysctl(setting) if snapshot.links.contains_key(&setting.link) => {
+            repair.wrong = Wrong::Changed;
+        }
+        _ => {}
+    }
+    Some(repair)
+}
+
+/// The link as it is and as it should be, if that is not the same.
+fn differs(link: &Link, is: &ObservedLink) -> Option<(Link, Link)> {
+    // Of somebody else's bridge only this is ours to say.
+    if link.adopted {
+        return (is.up != link.up).then(|| (Link { up: is.up, ..link.clone() }, link.clone()));
+    }
+    let link = Link { mtu: Some(link.mtu.unwrap_or(DEFAULT_MTU)), ..link.clone() };
+    let is_port = link.master.is_some();
     let is = Link {
-        mtu: link.mtu.map(|_| is.mtu),
+        mtu: Some(is.mtu),
         mac: link.mac.and(is.mac),
         master: is.master.clone(),
         up: is.up,
+        hairpin: if is_port { is.hairpin } else { link.hairpin },
+        isolated: if is_port { is.isolated } else { link.isolated },
         alias: is.alias.clone(),
         ..link.clone()
     };
-    (is != *link).then_some(is)
+    (is != link).then_some((is, link))
+}
+
+/// In what two links differ, as ip-link(8) names it.
+fn fields(one: &Link, other: &Link) -> BTreeSet<&'static str> {
+    [
+        ("mtu", one.mtu != other.mtu),
+        ("address", one.mac != other.mac),
+        ("master", one.master != other.master),
+        ("up", one.up != other.up),
+        ("hairpin", one.hairpin != other.hairpin),
+        ("isolated", one.isolated != other.isolated),
+        ("alias", one.alias != other.alias),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
 }
 
 /// Links that a call made and did not live to record: they have our tag, or a name

@@ -7,6 +7,8 @@
 mod bench;
 /// What a driver does to a kernel, and that nothing of it stays.
 mod both;
+/// What others do to our objects.
+mod drift;
 /// Failures at every kernel operation, one by one.
 mod faults;
 /// What a driver asks for, and what happens without it.

@@ -5,12 +5,15 @@ use wasmnet_e2e::{BRIDGE, Site, binary};
 use wasmnet_lab::{Host, Lab, Output};
 
 /// Every command that asks a daemon.
-const COMMANDS: [&[&str]; 5] = [
+const COMMANDS: [&[&str]; 8] = [
     &["status"],
     &["network", "ls"],
     &["network", "inspect", "0"],
     &["endpoint", "ls"],
     &["driver", "ls"],
+    &["events"],
+    &["events", "--follow"],
+    &["metrics"],
 ];
 
 /// Runs `wasmnet ARGUMENTS`.
@@ -220,7 +223,10 @@ fn networks_that_are_not_there_are_named() {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let town = Town::new();
     let id = town.ids[0].as_str();
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 12] = [
+        &["events"],
+        &["events", "--json"],
+        &["metrics"],
         &["status"],
         &["status", "--json"],
         &["network", "ls"],
@@ -264,8 +270,10 @@ fn without_a_daemon_it_says_so() {
 fn every_command_has_help() {
     let lab = Lab::new();
     let host = lab.host("a");
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 11] = [
         &[],
+        &["events"],
+        &["metrics"],
         &["serve"],
         &["status"],
         &["network"],

@@ -8,6 +8,8 @@ mod adopted;
 mod cli;
 /// Other people's firewalls: beside them, and after somebody has flushed one.
 mod coexist;
+/// What others do to our objects while containers run.
+mod drift;
 /// Drivers that fail: one sentence in time, nothing left, nobody else notices.
 mod failing_drivers;
 /// Drivers that attack: denied or contained, and nobody else notices.

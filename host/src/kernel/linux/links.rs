@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use rtnetlink::{
     Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth,
-    packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    packet_route::link::{
+        InfoBridgePort, InfoData, InfoPortData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo,
+        LinkMessage,
+    },
 };
 use rustix::io::Errno;
 
@@ -152,6 +155,20 @@ pub(super) fn name_of(message: &LinkMessage) -> Option<LinkName> {
     })
 }
 
+/// The name of the link with this index, if there is one that the host could have made.
+pub(super) async fn name_at(handle: &Handle, index: u32) -> Option<LinkName> {
+    let mut answer = handle.link().get().match_index(index).execute();
+    name_of(&answer.try_next().await.ok()??)
+}
+
+/// The index of the bridge that a link is a port of.
+pub(super) fn master_of(message: &LinkMessage) -> Option<u32> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Controller(index) => Some(*index),
+        _ => None,
+    })
+}
+
 /// The index of a link, if it is there.
 pub(super) async fn index_of(handle: &Handle, name: &LinkName) -> Result<Option<u32>, Error> {
     let mut answer = handle.link().get().match_name(name.to_string()).execute();
@@ -232,7 +249,8 @@ fn create_error(link: &Link, source: Refusal) -> Error {
     }
 }
 
-fn observe(message: &LinkMessage, names: &BTreeMap<u32, LinkName>) -> ObservedLink {
+/// A link as a message describes it; its bridge's name is among `names`.
+pub(super) fn observe(message: &LinkMessage, names: &BTreeMap<u32, LinkName>) -> ObservedLink {
     let mut link = ObservedLink {
         kind: String::new(),
         alias: String::new(),
@@ -240,6 +258,8 @@ fn observe(message: &LinkMessage, names: &BTreeMap<u32, LinkName>) -> ObservedLi
         mac: None,
         master: None,
         up: message.header.flags.contains(LinkFlags::Up),
+        hairpin: false,
+        isolated: false,
     };
     for attribute in &message.attributes {
         match attribute {
@@ -249,8 +269,18 @@ fn observe(message: &LinkMessage, names: &BTreeMap<u32, LinkName>) -> ObservedLi
             LinkAttribute::Controller(index) => link.master = names.get(index).cloned(),
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
-                    if let LinkInfo::Kind(kind) = info {
-                        link.kind = kind.to_string();
+                    match info {
+                        LinkInfo::Kind(kind) => link.kind = kind.to_string(),
+                        LinkInfo::PortData(InfoPortData::BridgePort(port)) => {
+                            for attribute in port {
+                                match attribute {
+                                    InfoBridgePort::HairpinMode(is) => link.hairpin = *is,
+                                    InfoBridgePort::Isolated(is) => link.isolated = *is,
+                                    _ => {}
+                                }
+                            }
+                        }
+                        _ => {}
                     }
                 }
             }

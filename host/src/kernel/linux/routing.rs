@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use futures::TryStreamExt;
@@ -10,14 +10,20 @@ use ipnet::IpNet;
 use rtnetlink::{
     AddressMessageBuilder, Handle, RouteMessageBuilder,
     packet_route::{
+        AddressFamily,
         address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage},
-        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage},
-        route::RouteMessage,
+        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState},
+        route::{
+            RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType,
+        },
     },
 };
 
 use super::links::{index_of, need_index};
-use crate::kernel::{Address, Error, LinkName, Neighbour, Refusal, Route};
+use crate::{
+    kernel::{Address, Error, LinkName, Neighbour, Refusal, Route},
+    mac::Mac,
+};
 
 /// Adds an address.
 pub(super) async fn add_address(handle: &Handle, address: &Address) -> Result<(), Error> {
@@ -38,14 +44,12 @@ pub(super) async fn remove_address(handle: &Handle, address: &Address) -> Result
     let Some(index) = index_of(handle, &address.link).await? else { return Ok(()) };
     let prefix = address.net.prefix_len();
     let message = match address.net.addr() {
-        IpAddr::V4(ip) => AddressMessageBuilder::<std::net::Ipv4Addr>::new()
-            .index(index)
-            .address(ip, prefix)
-            .build(),
-        IpAddr::V6(ip) => AddressMessageBuilder::<std::net::Ipv6Addr>::new()
-            .index(index)
-            .address(ip, prefix)
-            .build(),
+        IpAddr::V4(ip) => {
+            AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(ip, prefix).build()
+        }
+        IpAddr::V6(ip) => {
+            AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(ip, prefix).build()
+        }
     };
     gone_is_fine(handle.address().del(message).execute().await)
         .map_err(|source| address_error(address, source))
@@ -85,8 +89,8 @@ pub(super) async fn remove_neighbour(handle: &Handle, entry: &Neighbour) -> Resu
     let mut message = NeighbourMessage::default();
     message.header.ifindex = index;
     message.header.family = match entry.address {
-        IpAddr::V4(_) => rtnetlink::packet_route::AddressFamily::Inet,
-        IpAddr::V6(_) => rtnetlink::packet_route::AddressFamily::Inet6,
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
     };
     let destination = match entry.address {
         IpAddr::V4(ip) => NeighbourAddress::Inet(ip),
@@ -120,8 +124,98 @@ pub(super) async fn dump_addresses(
     Ok(addresses)
 }
 
+/// The main table's routes but those that the kernel makes by itself.
+pub(super) async fn dump_routes(
+    handle: &Handle,
+    names: &BTreeMap<u32, LinkName>,
+) -> Result<BTreeSet<Route>, Error> {
+    let mut routes = BTreeSet::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        let messages: Vec<RouteMessage> = handle
+            .route()
+            .get(message)
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|error| Error::Read { what: "routes", source: error.into() })?;
+        routes.extend(messages.iter().filter_map(|message| {
+            let (link, destination, gateway) = route_of(message)?;
+            Some(Route { link: names.get(&link)?.clone(), destination, gateway })
+        }));
+    }
+    Ok(routes)
+}
+
+/// The permanent neighbour entries.
+pub(super) async fn dump_neighbours(
+    handle: &Handle,
+    names: &BTreeMap<u32, LinkName>,
+) -> Result<BTreeSet<Neighbour>, Error> {
+    let messages: Vec<NeighbourMessage> =
+        handle
+            .neighbours()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|error| Error::Read { what: "neighbours", source: error.into() })?;
+    let permanent = |message: &&NeighbourMessage| message.header.state == NeighbourState::Permanent;
+    let entry = |message: &NeighbourMessage| {
+        let (index, address) = neighbour_of(message)?;
+        let mac = message.attributes.iter().find_map(|attribute| match attribute {
+            NeighbourAttribute::LinkLayerAddress(mac) => mac.as_slice().try_into().ok().map(Mac),
+            _ => None,
+        });
+        Some(Neighbour { link: names.get(&index)?.clone(), address, mac: mac? })
+    };
+    Ok(messages.iter().filter(permanent).filter_map(entry).collect())
+}
+
+/// The link's index, the destination and the gateway of a route of the main table that
+/// the kernel has not made by itself.
+pub(super) fn route_of(message: &RouteMessage) -> Option<(u32, IpNet, Option<IpAddr>)> {
+    let header = &message.header;
+    let ours = header.table == RouteHeader::RT_TABLE_MAIN
+        && header.kind == RouteType::Unicast
+        && !matches!(header.protocol, RouteProtocol::Kernel | RouteProtocol::Ra);
+    if !ours {
+        return None;
+    }
+    let (mut link, mut gateway) = (None, None);
+    // The default route has no destination.
+    let mut destination = match header.address_family {
+        AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => link = Some(*index),
+            RouteAttribute::Destination(RouteAddress::Inet(ip)) => destination = (*ip).into(),
+            RouteAttribute::Destination(RouteAddress::Inet6(ip)) => destination = (*ip).into(),
+            RouteAttribute::Gateway(RouteAddress::Inet(ip)) => gateway = Some((*ip).into()),
+            RouteAttribute::Gateway(RouteAddress::Inet6(ip)) => gateway = Some((*ip).into()),
+            _ => {}
+        }
+    }
+    let destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
+    Some((link?, destination, gateway))
+}
+
+/// The link's index and the address of a neighbour entry.
+pub(super) fn neighbour_of(message: &NeighbourMessage) -> Option<(u32, IpAddr)> {
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => Some((*ip).into()),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => Some((*ip).into()),
+        _ => None,
+    });
+    Some((message.header.ifindex, address?))
+}
+
 /// The interface's own address; on a point-to-point link `Address` is the peer's.
-fn net_of(message: &AddressMessage) -> Option<IpNet> {
+pub(super) fn net_of(message: &AddressMessage) -> Option<IpNet> {
     let (mut local, mut address) = (None, None);
     for attribute in &message.attributes {
         match attribute {

@@ -33,6 +33,12 @@ pub(super) fn set(setting: &Sysctl) -> Result<Undo, Error> {
     Ok(Undo::Replace(Object::Sysctl(old), Object::Sysctl(setting.clone())))
 }
 
+/// The value of a setting, if it is there.
+pub(super) fn get(setting: &Sysctl) -> Option<String> {
+    let value = fs::read_to_string(format!("/proc/sys/{}", setting.path())).ok()?;
+    Some(value.trim_end().to_owned())
+}
+
 /// Puts back what a setting of a link that stays was before. One of a link that goes
 /// goes with it; there is no value that would be "none".
 pub(super) fn put_back(setting: &Sysctl) -> Result<(), Error> {

@@ -282,9 +282,7 @@ impl State {
 
     /// What is wrong with our table.
     fn drift(&self) -> Result<Option<FirewallDrift>, Refusal> {
-        let rules = self.batches.rules()?;
-        if rules != self.rules {
-            let drift = if rules.is_empty() { FirewallDrift::Table } else { FirewallDrift::Rules };
+        if let Some(drift) = self.drift_of_rules()? {
             return Ok(Some(drift));
         }
         let foreign: Vec<Element> = self.foreign.iter().map(foreign_bridge).collect();
@@ -298,7 +296,20 @@ impl State {
                 wrong.insert(set);
             }
         }
-        Ok((!wrong.is_empty()).then_some(FirewallDrift::Elements(wrong)))
+        if wrong.is_empty() {
+            return Ok(None);
+        }
+        // The whole table may have gone while its sets were read.
+        Ok(self.drift_of_rules()?.or(Some(FirewallDrift::Elements(wrong))))
+    }
+
+    fn drift_of_rules(&self) -> Result<Option<FirewallDrift>, Refusal> {
+        let rules = self.batches.rules()?;
+        Ok(match rules.as_slice() {
+            same if same == self.rules => None,
+            [] => Some(FirewallDrift::Table),
+            _ => Some(FirewallDrift::Rules),
+        })
     }
 
     /// Sees to the pass through Docker's chains, and to Docker's bridges in our table.

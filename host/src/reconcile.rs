@@ -45,6 +45,8 @@ const FULL_SYNC: Duration = Duration::from_secs(300);
 const GATHER: Duration = Duration::from_millis(50);
 /// How often it is looked at where changes are not announced (iptables-legacy).
 const LOOK: Duration = Duration::from_millis(500);
+/// How often in a row a network is looked at while there is something to put back.
+const ROUNDS: usize = 3;
 /// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -234,33 +236,47 @@ async fn differing(dispatcher: &Dispatcher) -> Vec<NetworkId> {
 
 /// Makes one network's objects be as the ledger says, and tells of it if that is `news`.
 async fn repair_network(dispatcher: &Dispatcher, network: &NetworkId, news: bool) {
-    let plan = {
+    let mut dead = BTreeSet::new();
+    {
         let _order = dispatcher.lock_network(network).await;
-        let beside = plan::beside(&dispatcher.ledger().read(), Some(network));
-        let snapshot = match dispatcher.kernel().look(&beside).await {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                tracing::warn!(error = %chain(&error), "cannot compare with the kernel");
-                return;
-            }
-        };
-        let plan = plan::plan(&dispatcher.ledger().read(), &snapshot, network);
-        // What stands on a link that cannot be had need not be tried.
-        let mut without: BTreeSet<&LinkName> = BTreeSet::new();
-        for repair in &plan.repairs {
-            let link = repair.object.link();
-            if without.contains(link) || put_back(dispatcher, repair, news).await {
-                continue;
-            }
-            if matches!(repair.object, Object::Link(_)) && repair.is.is_none() {
-                without.insert(link);
+        // A link that comes back brings the kernel's settings along, seen only then.
+        for _ in 0..ROUNDS {
+            let beside = plan::beside(&dispatcher.ledger().read(), Some(network));
+            let snapshot = match dispatcher.kernel().look(&beside).await {
+                Ok(snapshot) => snapshot,
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "cannot compare with the kernel");
+                    return;
+                }
+            };
+            let plan = plan::plan(&dispatcher.ledger().read(), &snapshot, network);
+            dead = plan.dead;
+            if plan.repairs.is_empty() || !put_all_back(dispatcher, &plan.repairs, news).await {
+                break;
             }
         }
-        plan
-    };
-    for endpoint in plan.dead {
+    }
+    for endpoint in dead {
         dispatcher.evict(network, &endpoint, "its link is gone").await;
     }
+}
+
+/// Puts objects back, in order; says whether all are.
+async fn put_all_back(dispatcher: &Dispatcher, repairs: &[Repair], news: bool) -> bool {
+    let mut all = true;
+    // What stands on a link that cannot be had need not be tried.
+    let mut without: BTreeSet<&LinkName> = BTreeSet::new();
+    for repair in repairs {
+        let link = repair.object.link();
+        if without.contains(link) || put_back(dispatcher, repair, news).await {
+            continue;
+        }
+        all = false;
+        if matches!(repair.object, Object::Link(_)) && repair.is.is_none() {
+            without.insert(link);
+        }
+    }
+    all
 }
 
 /// Puts one object back; says whether it is.
@@ -272,9 +288,9 @@ async fn put_back(dispatcher: &Dispatcher, repair: &Repair, news: bool) -> bool 
     };
     let object = repair.object.key();
     let what = match done {
-        // It came back by itself.
+        // It has come back meanwhile; the next look shows how.
         Ok(Undo::Nothing) if matches!(repair.object, Object::Sysctl(_)) => return true,
-        Err(error) if error.is_exists() && repair.object.goes_with_link() => return true,
+        Err(error) if error.is_exists() => return true,
         Ok(_) => {
             tracing::warn!(%object, fields = ?repair.fields, "repaired: somebody had changed it");
             What::Repaired {

@@ -20,6 +20,7 @@ mod error;
 pub mod imports;
 mod ipam;
 mod network;
+mod ticker;
 
 pub use self::{
     call::{Call, CallLimits},

@@ -1,6 +1,6 @@
-//! The engine all drivers share, and its clock.
+//! The engine all drivers share.
 
-use std::{path::Path, sync::Arc, thread, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use tokio::sync::Semaphore;
 use wasmtime::{
@@ -12,10 +12,9 @@ use super::{
     bindings::{ipam::IpamPlugin, network::NetworkPlugin},
     cache::Cache,
     call::CallState,
+    ticker::Ticker,
 };
 
-/// How often a running guest gives the thread back.
-const EPOCH: Duration = Duration::from_millis(2);
 /// Calls at the same time; more of them wait.
 const CALLS: u32 = 64;
 /// Most memory a driver can be given, in bytes; the pool reserves address space for it.
@@ -38,7 +37,7 @@ pub struct Runtime {
     pub(super) cache: Cache,
     pub(super) slots: Arc<Semaphore>,
     guests: Option<tokio::runtime::Runtime>,
-    _ticker: Arc<()>,
+    ticker: Ticker,
 }
 
 // === impl Runtime ===
@@ -54,11 +53,10 @@ impl Runtime {
             IpamPlugin::add_to_linker::<_, CallState>(linker, |state| state)
         })?;
         let cache = Cache::open(cache, &engine)?;
-        let alive = Arc::new(());
-        tick(&engine, &alive);
+        let ticker = Ticker::start(&engine);
         let slots = Arc::new(Semaphore::new(CALLS as usize));
         let guests = Some(guests().map_err(LoadError::Threads)?);
-        Ok(Self { engine, network, ipam, cache, slots, guests, _ticker: alive })
+        Ok(Self { engine, network, ipam, cache, slots, guests, ticker })
     }
 
     /// Runs guest code on threads of its own: however long it loops, the sockets, the
@@ -67,6 +65,11 @@ impl Runtime {
         &self,
         call: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
+        let running = self.ticker.run();
+        let call = async move {
+            let _running = running;
+            call.await
+        };
         match &self.guests {
             Some(guests) => guests.spawn(call),
             // Only while the runtime is being dropped, when nobody can call it.
@@ -132,18 +135,4 @@ fn linker(
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(LoadError::Engine)?;
     add(&mut linker).map_err(LoadError::Engine)?;
     Ok(linker)
-}
-
-/// Moves the epoch on, for as long as the runtime lives.
-fn tick(engine: &Engine, alive: &Arc<()>) {
-    let (engine, alive) = (engine.weak(), Arc::downgrade(alive));
-    thread::spawn(move || {
-        while alive.strong_count() > 0 {
-            thread::sleep(EPOCH);
-            match engine.upgrade() {
-                Some(engine) => engine.increment_epoch(),
-                None => return,
-            }
-        }
-    });
 }

@@ -27,6 +27,7 @@ pub mod mac;
 pub mod model;
 pub mod netfilter;
 pub mod private_dir;
+pub mod privileges;
 pub mod reconcile;
 pub mod runtime;
 pub mod sockets;

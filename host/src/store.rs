@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     path::{Path, PathBuf},
 };
 
@@ -60,18 +59,9 @@ pub struct Store {
 /// Why the store does not work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The directory cannot be used.
+    /// The directory, or a file in it, cannot be used.
     #[error("cannot use the state directory")]
     Directory(#[from] private_dir::Error),
-    /// Its file cannot be made or opened.
-    #[error("cannot open {}", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
     /// Another process holds it.
     #[error("another wasmnet daemon uses state directory {}; stop it first", .0.display())]
     InUse(PathBuf),
@@ -120,8 +110,7 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let dir = PrivateDir::open(directory)?;
         let path = dir.path_of(FILE);
-        let file =
-            dir.open_file(FILE).map_err(|source| Error::File { path: path.clone(), source })?;
+        let file = dir.open_file(FILE)?;
         let failed = |error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => Error::InUse(directory.to_owned()),
             error => Error::Open { path: path.clone(), source: Box::new(error.into()) },

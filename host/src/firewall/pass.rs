@@ -14,8 +14,13 @@ use std::{
     fs,
 };
 
+use rustix::thread::CapabilitySet;
+
 use super::tool;
-use crate::kernel::{LinkName, Refusal};
+use crate::{
+    kernel::{LinkName, Refusal},
+    privileges,
+};
 
 /// What marks a rule as ours.
 const COMMENT: &str = "wasmnet";
@@ -54,6 +59,9 @@ pub(super) async fn let_pass(bridges: &BTreeSet<LinkName>) -> Result<BTreeSet<Li
     let wanted = rules(bridges);
     let mut foreign = BTreeSet::new();
     for variant in &VARIANTS {
+        if !bridges.is_empty() {
+            variant.check_rights()?;
+        }
         let Some(listing) = variant.list().await else { continue };
         let script = script(&listing, &wanted);
         if !script.is_empty() {
@@ -147,6 +155,18 @@ fn docker_bridge(line: &str) -> Option<LinkName> {
 // === impl Variant ===
 
 impl Variant {
+    /// Fails if the filter table cannot be reached, though it decides what may pass.
+    fn check_rights(&self) -> Result<(), Refusal> {
+        let in_use = self.legacy_tables.is_some_and(has_filter_table);
+        if in_use && !privileges::has(CapabilitySet::NET_RAW) {
+            return Err(Refusal::Capability {
+                name: "CAP_NET_RAW",
+                what: "iptables' legacy tables",
+            });
+        }
+        Ok(())
+    }
+
     /// The filter table's rules; none where there is no such table or program.
     async fn list(&self) -> Option<String> {
         if !self.legacy_tables.is_none_or(has_filter_table) {

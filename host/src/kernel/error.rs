@@ -26,6 +26,14 @@ pub enum Refusal {
     /// nft(8) or iptables(8) printed this.
     #[error("{0}")]
     Tool(String),
+    /// The daemon was not given a capability.
+    #[error("wasmnet was started without the capability {name}, which {what} need")]
+    Capability {
+        /// Its name.
+        name: &'static str,
+        /// What needs it, in plural.
+        what: &'static str,
+    },
     /// The answer could not be understood, or none came.
     #[error("no usable answer from the kernel")]
     NoAnswer,
@@ -180,7 +188,7 @@ impl Refusal {
         match self {
             Self::Errno { errno, .. } => Some(*errno),
             Self::Io(error) => Errno::from_io_error(error),
-            Self::Tool(_) | Self::NoAnswer => None,
+            Self::Tool(_) | Self::Capability { .. } | Self::NoAnswer => None,
         }
     }
 

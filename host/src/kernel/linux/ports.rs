@@ -17,12 +17,17 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt},
+    thread::CapabilitySet,
+};
 use tokio::task::AbortHandle;
 
 use crate::{
     kernel::{Error, Port, Refusal},
     model::Protocol,
+    privileges,
 };
 
 /// Connections that may wait to be accepted.
@@ -66,9 +71,18 @@ impl Ports {
             };
         };
         let bound = bind(protocol, host).and_then(|socket| carry(port, socket));
-        let bound = bound.map_err(|error| match Refusal::from(error) {
-            source if source.is_no_such_protocol() => Error::ProtocolMissing { protocol, source },
-            source => Error::Port { protocol, host, source },
+        let bound = bound.map_err(|error| match error {
+            error if is_not_allowed(&error) => {
+                let what = "published ports below 1024";
+                let source = Refusal::Capability { name: "CAP_NET_BIND_SERVICE", what };
+                Error::Port { protocol, host, source }
+            }
+            error => match Refusal::from(error) {
+                source if source.is_no_such_protocol() => {
+                    Error::ProtocolMissing { protocol, source }
+                }
+                source => Error::Port { protocol, host, source },
+            },
         })?;
         self.lock().insert((protocol, host), bound);
         Ok(())
@@ -158,6 +172,12 @@ fn carry(port: &Port, socket: OwnedFd) -> io::Result<Bound> {
         }
         Protocol::Sctp => Bound::Held(socket),
     })
+}
+
+/// Whether the port is one of those that not everybody may have.
+fn is_not_allowed(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::ACCESS)
+        && !privileges::has(CapabilitySet::NET_BIND_SERVICE)
 }
 
 #[cfg(test)]

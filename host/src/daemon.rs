@@ -6,7 +6,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use rustix::thread::CapabilitySet;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
@@ -19,9 +18,9 @@ use crate::{
     id::DriverName,
     kernel::{self, Kernel, linux::Linux},
     ledger::{self, Caller, Ledger, Limits, Transaction},
-    reconcile,
+    privileges, reconcile,
     runtime::{Call, CallLimits, Driver, LoadError, Runtime, Settings},
-    sockets::{self, Socket},
+    sockets::{self, Given, Socket},
     store::{self, Store},
 };
 
@@ -45,8 +44,8 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It has not the rights.
-    #[error("wasmnet needs the capability CAP_NET_ADMIN to make networks; run it as root")]
-    NoCapability,
+    #[error(transparent)]
+    Privileges(#[from] privileges::Error),
     /// The config file is wrong.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -87,25 +86,23 @@ enum Source {
 // === impl Daemon ===
 
 impl Daemon {
-    /// Starts a daemon. When this returns its sockets exist.
-    pub async fn start(options: &Options) -> Result<Self, Error> {
-        if !has_net_admin() {
-            return Err(Error::NoCapability);
-        }
+    /// Starts a daemon. When this returns its sockets exist; it takes those that it is given.
+    pub async fn start(options: &Options, mut given: Given) -> Result<Self, Error> {
+        privileges::check()?;
         let config = Config::load(options.config.as_deref())?;
         let sources = sources(&config);
         let socket_of = |name: &DriverName| options.plugin_dir.join(format!("{name}.sock"));
         let admin = options.run_dir.join(admin::SOCKET);
-        for name in sources.iter().map(|(name, _, _)| name) {
-            sockets::check(&socket_of(name))?;
+        let plugins = sources.iter().map(|(name, _, _)| socket_of(name));
+        for socket in plugins.chain([admin.clone()]).filter(|socket| !given.has(socket)) {
+            sockets::check(&socket)?;
         }
-        sockets::check(&admin)?;
         sockets::check_folder(&options.plugin_dir)?;
-        sockets::check_folder(&options.run_dir)?;
+        sockets::check_private_folder(&options.run_dir)?;
 
         let ledger = Arc::new(Ledger::open(Store::open(&options.state_dir)?)?);
         sockets::make_folder(&options.plugin_dir)?;
-        sockets::make_folder(&options.run_dir)?;
+        sockets::make_private_folder(&options.run_dir)?;
         let kernel: Arc<dyn Kernel> = Arc::new(Linux::open()?);
         let runtime = Arc::new(Runtime::new(&options.state_dir.join(CACHE))?);
         let drivers = load(&runtime, &kernel, &ledger, sources).await;
@@ -113,11 +110,14 @@ impl Daemon {
         let dispatcher = Arc::new(Dispatcher::new(kernel, ledger, drivers, Arc::default()));
         reconcile::start(&dispatcher).await?;
 
-        let admin = Socket::bind(&admin)?;
+        let admin = given.take_or_bind(&admin)?;
         let plugins = names
             .into_iter()
-            .map(|name| Ok((name.clone(), Socket::bind(&socket_of(&name))?)))
+            .map(|name| Ok((name.clone(), given.take_or_bind(&socket_of(&name))?)))
             .collect::<Result<_, sockets::Error>>()?;
+        for socket in given.left() {
+            tracing::warn!(socket = %socket.display(), "no driver has the name of a socket that was handed over");
+        }
         Ok(Self { dispatcher, runtime, plugins, admin })
     }
 
@@ -142,11 +142,6 @@ impl Daemon {
         // What was deleted is gone before the daemon is.
         dispatcher.ledger().reap(&**dispatcher.kernel(), None).await;
     }
-}
-
-fn has_net_admin() -> bool {
-    rustix::thread::capabilities(None)
-        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN))
 }
 
 /// The drivers by name: the built-in ones, and the operator's over them.

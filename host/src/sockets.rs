@@ -2,12 +2,18 @@
 //!
 //! A socket's file appears only when it answers: it is bound under another name and
 //! then renamed. A file left by a daemon that died is replaced, one that somebody
-//! answers on is not.
+//! answers on is not. Or somebody keeps the socket for the daemon ([`Given`]): then what
+//! is asked while no daemon runs waits in it.
+
+mod given;
 
 use std::{
     convert::Infallible,
     fs, io,
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,8 +24,16 @@ use hyper::{
     server::conn::http1,
     service::service_fn,
 };
-use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
-use tokio::{net::UnixListener, sync::watch};
+use hyper_util::rt::TokioIo;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use tokio::{
+    net::{UnixListener, UnixStream as Connection},
+    sync::watch,
+    task::JoinSet,
+};
+
+pub use self::given::Given;
+use crate::private_dir::{self, PrivateDir};
 
 /// Longest path of a socket, in bytes: sun_path has 107 and the NUL, and the name that the
 /// socket has until it answers is longer than its own.
@@ -28,12 +42,19 @@ const PATH_MAX: usize = 107 - UNFINISHED.len();
 /// How long to wait when the process has no file descriptor for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A bound socket, whose file goes away with it.
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// A bound socket. Its file goes away with it, unless somebody else keeps it.
 #[derive(Debug)]
 pub struct Socket {
-    path: PathBuf,
     listener: Option<UnixListener>,
+    _file: Option<File>,
 }
+
+/// A socket's file, which is removed.
+#[derive(Debug)]
+struct File(PathBuf);
 
 /// Why a socket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +64,18 @@ pub enum Error {
     Folder {
         /// The folder.
         path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Its folder is not the daemon's alone.
+    #[error(transparent)]
+    Private(#[from] private_dir::Error),
+    /// A socket that was handed over cannot be used.
+    #[error("socket {number} that was handed over (LISTEN_FDS) cannot be used")]
+    Given {
+        /// Which, from 0.
+        number: usize,
         /// Why.
         #[source]
         source: io::Error,
@@ -102,9 +135,21 @@ pub fn check_folder(path: &Path) -> Result<(), Error> {
         .map_err(|errno| unusable(errno.into()))
 }
 
-/// Makes a folder for sockets if it is missing.
+/// The same for a folder that is the daemon's alone.
+pub fn check_private_folder(path: &Path) -> Result<(), Error> {
+    check_folder(path)?;
+    Ok(PrivateDir::check(path)?)
+}
+
+/// Makes a folder for sockets if it is missing. Others may enter it: it is Docker's.
 pub fn make_folder(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).map_err(|source| Error::Folder { path: path.to_owned(), source })
+}
+
+/// Makes a folder for sockets if it is missing, and closes it to others.
+pub fn make_private_folder(path: &Path) -> Result<(), Error> {
+    PrivateDir::open(path)?;
+    Ok(())
 }
 
 /// What a socket's name ends in until it answers. Docker looks for `.sock` only.
@@ -124,14 +169,13 @@ impl Socket {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        let listener = UnixListener::bind(&unfinished).map_err(failed)?;
-        fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let listener = listen(&unfinished).map_err(failed)?;
         fs::rename(&unfinished, path).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), listener: Some(listener) })
+        Ok(Self { listener: Some(listener), _file: Some(File(path.to_owned())) })
     }
 
-    /// Answers requests until `stop` is true, then removes the file, lets requests
-    /// under way finish, and returns.
+    /// Answers requests until `stop` is true, then removes the file, answers what has
+    /// been asked, and returns.
     pub async fn serve<F, B>(
         mut self,
         mut stop: watch::Receiver<bool>,
@@ -141,36 +185,76 @@ impl Socket {
         B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
     {
         let Some(listener) = self.listener.take() else { return };
-        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                Some(_ended) = connections.join_next() => continue,
                 () = until(&mut stop) => break,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(converse(stream, stop.clone(), answer.clone()));
+                }
                 Err(error) => {
                     // Out of file descriptors, most likely: others will be closed.
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
                 }
-            };
-            // Kept alive for as long as the engine wants: a connection closed while a
-            // request is on its way makes it repeat the request without its body.
-            let connection = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service_fn(answer.clone()));
-            let connection = graceful.watch(connection);
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "connection ended");
-                }
-            });
+            }
         }
         drop(listener);
         drop(self);
-        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
     }
+}
+
+/// Answers what comes on a connection, until its other end closes it or `stop` is true.
+async fn converse<F, B>(
+    stream: Connection,
+    mut stop: watch::Receiver<bool>,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+) where
+    F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let ear: io::Result<OwnedFd> = stream.as_fd().try_clone_to_owned();
+    // Kept alive for as long as the engine wants: a connection closed while a request is on
+    // its way makes it repeat the request without its body.
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .half_close(true)
+            .serve_connection(TokioIo::new(stream), service_fn(answer))
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = until(&mut stop) => {
+            // In one moment: what has been asked can still be read and will be answered, and
+            // whoever asks from now on cannot write a byte, and so asks again elsewhere with
+            // all of it.
+            let deaf = ear.and_then(|ear| {
+                Ok(rustix::net::shutdown(ear, rustix::net::Shutdown::Read)?)
+            });
+            if deaf.is_err() {
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Listens on a new socket that only its owner can open, from the first moment on: the
+/// kernel gives the file the rights that the socket has.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::fs::fchmod(&socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    UnixListener::from_std(socket.into())
 }
 
 /// Waits until `stop` is true, or nobody is left to make it so.
@@ -178,10 +262,12 @@ async fn until(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-impl Drop for Socket {
+// === impl File ===
+
+impl Drop for File {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove the socket");
         }
     }
 }

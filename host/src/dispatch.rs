@@ -12,6 +12,8 @@
 //!   happen in any case, with an error for the log. The engine does not ask again.
 //! * An address given to a new endpoint evicts the endpoint that had it.
 //!
+//! * A driver that fails again and again is not called for a while ([`Quarantine`]).
+//!
 //! Calls of one network happen in order; those of different networks side by side.
 
 mod check;
@@ -21,14 +23,16 @@ mod error;
 mod ipam;
 mod locks;
 mod network;
+mod quarantine;
 
 use std::{sync::Arc, time::Duration};
 
-use self::locks::Locks;
 pub use self::{
     drivers::{Drivers, Roles, Slot},
     error::Error,
+    quarantine::{Confined, Quarantine},
 };
+use self::{locks::Locks, quarantine::Admitted};
 use crate::{
     events::{About, Bus, What, of_changes},
     grants::{self, Authority},
@@ -52,6 +56,7 @@ pub struct Dispatcher {
     ledger: Arc<Ledger>,
     drivers: Drivers,
     events: Arc<Bus>,
+    quarantine: Quarantine,
     networks: Locks<NetworkId>,
     pools: Locks<(DriverName, String)>,
 }
@@ -77,7 +82,8 @@ impl Dispatcher {
             events.send(About::driver(name), what);
         }
         let (networks, pools) = (Locks::default(), Locks::default());
-        Self { kernel, ledger, drivers, events, networks, pools }
+        let quarantine = Quarantine::new(Arc::clone(&events));
+        Self { kernel, ledger, drivers, events, quarantine, networks, pools }
     }
 
     /// The ledger.
@@ -100,6 +106,11 @@ impl Dispatcher {
         &self.events
     }
 
+    /// The drivers that are not called for a while.
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
+    }
+
     /// What the engine is told about a driver. Answered from memory, whatever the
     /// driver's state.
     pub fn roles(&self, name: &DriverName) -> Roles {
@@ -111,8 +122,9 @@ impl Dispatcher {
         Arc::new(self.networks.lock(network.clone()).await)
     }
 
-    fn driver(&self, name: &DriverName) -> Result<Arc<Driver>, Error> {
-        self.drivers.get(name).map_err(Error::Call)
+    /// A driver, to be called once, unless it must not be called now.
+    fn driver(&self, name: &DriverName) -> Result<Admitted<'_>, Error> {
+        Ok(self.quarantine.admit(self.drivers.get(name)?)?)
     }
 
     /// Begins a call about a network, or about none.

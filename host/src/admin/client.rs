@@ -9,7 +9,7 @@ use std::{
 
 use http_body_util::{BodyExt, Empty};
 use hyper::{
-    Request,
+    Method, Request,
     body::{Bytes, Incoming},
     client::conn::http1,
     header::HOST,
@@ -49,12 +49,17 @@ pub enum Error {
 
 /// Asks the daemon whose admin socket is at `socket` for what is at `path`.
 pub async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, Error> {
-    serde_json::from_slice(&whole(socket, path).await?).map_err(Error::Answer)
+    serde_json::from_slice(&whole(socket, Method::GET, path).await?).map_err(Error::Answer)
 }
 
-/// The same, for an answer that is plain text.
+/// Has the daemon do what is at `path`.
+pub async fn post<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, Error> {
+    serde_json::from_slice(&whole(socket, Method::POST, path).await?).map_err(Error::Answer)
+}
+
+/// What is at `path`, as plain text.
 pub async fn get_text(socket: &Path, path: &str) -> Result<String, Error> {
-    Ok(String::from_utf8_lossy(&whole(socket, path).await?).into_owned())
+    Ok(String::from_utf8_lossy(&whole(socket, Method::GET, path).await?).into_owned())
 }
 
 /// Asks for what comes in lines, and gives each to `line` when it comes, until there are
@@ -64,7 +69,7 @@ pub async fn get_lines<T: DeserializeOwned>(
     path: &str,
     mut line: impl FnMut(T) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let mut body = within(exchange(socket, path)).await?;
+    let mut body = within(exchange(socket, Method::GET, path)).await?;
     let mut text = Vec::new();
     // As long as it takes: there may be nothing to tell for days.
     while let Some(frame) = body.frame().await {
@@ -81,8 +86,8 @@ pub async fn get_lines<T: DeserializeOwned>(
     Ok(())
 }
 
-async fn whole(socket: &Path, path: &str) -> Result<Bytes, Error> {
-    within(async { collect(exchange(socket, path).await?).await }).await
+async fn whole(socket: &Path, method: Method, path: &str) -> Result<Bytes, Error> {
+    within(async { collect(exchange(socket, method, path).await?).await }).await
 }
 
 async fn within<T>(exchange: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -93,7 +98,7 @@ async fn collect(body: Incoming) -> Result<Bytes, Error> {
     Ok(body.collect().await.map_err(Error::Broken)?.to_bytes())
 }
 
-async fn exchange(socket: &Path, path: &str) -> Result<Incoming, Error> {
+async fn exchange(socket: &Path, method: Method, path: &str) -> Result<Incoming, Error> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|source| Error::Connect { path: socket.to_owned(), source })?;
@@ -102,6 +107,7 @@ async fn exchange(socket: &Path, path: &str) -> Result<Incoming, Error> {
     tokio::spawn(connection);
     let mut request = Request::new(Empty::<Bytes>::new());
     // Our own paths, so they parse; if one did not, "/" would be refused.
+    *request.method_mut() = method;
     *request.uri_mut() = path.parse().unwrap_or_default();
     request.headers_mut().insert(HOST, hyper::header::HeaderValue::from_static("wasmnet"));
     let response = sender.send_request(request).await.map_err(Error::Broken)?;
@@ -109,5 +115,12 @@ async fn exchange(socket: &Path, path: &str) -> Result<Incoming, Error> {
         return Ok(response.into_body());
     }
     let body = collect(response.into_body()).await?;
-    Err(Error::Refused(String::from_utf8_lossy(&body).into_owned()))
+    Err(Error::Refused(sentence(&body)))
+}
+
+/// What the daemon says in a refusal.
+fn sentence(body: &[u8]) -> String {
+    let said = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let said = said.and_then(|body| body.get("error")?.as_str().map(str::to_owned));
+    said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
 }

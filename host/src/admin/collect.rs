@@ -2,10 +2,12 @@
 
 use super::{
     State,
-    view::{DriverView, EndpointView, NetworkView, ObjectView, PortView, Status},
+    view::{
+        DriverView, EndpointView, NetworkView, ObjectView, PortView, QuarantineView, Reset, Status,
+    },
 };
 use crate::{
-    dispatch::Slot,
+    dispatch::{Confined, Slot},
     grants::Grants,
     id::{DriverName, EndpointId, NetworkId},
     kernel::Object,
@@ -44,6 +46,7 @@ pub(super) fn drivers(state: &State) -> Vec<DriverView> {
                 name: name.clone(),
                 ready: true,
                 reason: None,
+                quarantine: quarantine(state, name),
                 roles: network.into_iter().chain(ipam).collect(),
                 version: driver.manifest.version.clone(),
                 description: driver.manifest.description.clone(),
@@ -58,6 +61,7 @@ pub(super) fn drivers(state: &State) -> Vec<DriverView> {
             name: name.clone(),
             ready: false,
             reason: Some(reason.clone()),
+            quarantine: None,
             roles: Vec::new(),
             version: String::new(),
             description: String::new(),
@@ -69,6 +73,18 @@ pub(super) fn drivers(state: &State) -> Vec<DriverView> {
         },
     };
     state.dispatcher.drivers().iter().map(view).collect()
+}
+
+fn quarantine(state: &State, name: &DriverName) -> Option<QuarantineView> {
+    let Confined { until, failures, reason } = state.dispatcher.quarantine().confined(name)?;
+    Some(QuarantineView { until, failures, reason })
+}
+
+/// Lifts a driver's quarantine. None: there is no such driver.
+pub(super) fn reset(state: &State, name: &str) -> Option<Reset> {
+    let (name, _) = state.dispatcher.drivers().iter().find(|(known, _)| known.as_str() == name)?;
+    let lifted = state.dispatcher.quarantine().reset(name);
+    Some(Reset { driver: name.clone(), lifted })
 }
 
 /// All networks.

@@ -40,11 +40,26 @@ pub async fn serve(
             };
             respond(StatusCode::OK, METRICS, text)
         }
-        _ => {
-            let text = format!("the daemon does not know {}", path.escape_default());
-            respond(StatusCode::NOT_FOUND, JSON, json!({ "error": text }).to_string())
+        (&Method::POST, path) if let Some(name) = driver_to_reset(path) => {
+            match collect::reset(&state, name) {
+                Some(reset) => ok(&reset),
+                None => not_found(&format!(
+                    "there is no driver {}; \"wasmnet driver ls\" shows them",
+                    name.escape_default()
+                )),
+            }
         }
+        _ => not_found(&format!("the daemon does not know {}", path.escape_default())),
     })
+}
+
+/// The driver in `/v1/drivers/NAME/reset`.
+fn driver_to_reset(path: &str) -> Option<&str> {
+    path.strip_prefix("/v1/drivers/")?.strip_suffix("/reset")
+}
+
+fn not_found(text: &str) -> Response<Answer> {
+    respond(StatusCode::NOT_FOUND, JSON, json!({ "error": text }).to_string())
 }
 
 fn ok(view: &impl Serialize) -> Response<Answer> {

@@ -49,6 +49,9 @@ pub struct DriverView {
     pub ready: bool,
     /// Why not.
     pub reason: Option<String>,
+    /// Why it is not called for a while, if it is in quarantine.
+    #[serde(default)]
+    pub quarantine: Option<QuarantineView>,
     /// What it is: "network", "ipam".
     pub roles: Vec<String>,
     /// The component's own version.
@@ -65,6 +68,26 @@ pub struct DriverView {
     pub granted: Grants,
     /// Networks it serves.
     pub networks: usize,
+}
+
+/// A driver's quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineView {
+    /// When it may be tried again, in seconds since 1970.
+    pub until: u64,
+    /// Failures in a row.
+    pub failures: u32,
+    /// The last one.
+    pub reason: String,
+}
+
+/// What came of lifting a quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// The driver.
+    pub driver: DriverName,
+    /// Whether it was in quarantine.
+    pub lifted: bool,
 }
 
 /// A network.

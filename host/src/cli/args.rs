@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::id::DriverName;
+
 /// Docker networks with drivers in a sandbox.
 ///
 /// `wasmnet serve` is the daemon: to Docker it is network plugins (wasm-bridge), each
@@ -47,7 +49,7 @@ pub enum Command {
     /// Show published ports
     #[command(subcommand)]
     Port(Port),
-    /// Show drivers
+    /// Show drivers, and let a failing one be called again
     #[command(subcommand)]
     Driver(Driver),
     /// Say what a denial's code means, and which grant would allow it
@@ -125,4 +127,10 @@ pub enum Port {
 pub enum Driver {
     /// List drivers
     Ls,
+    /// Lift a driver's quarantine: it is called again at once
+    Reset {
+        /// The driver
+        #[arg(value_name = "DRIVER")]
+        name: DriverName,
+    },
 }

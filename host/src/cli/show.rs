@@ -1,6 +1,6 @@
 //! The commands that ask a daemon and print what it says.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::SystemTime};
 
 use super::{
     args::{Command, Driver, Endpoint, Global, Network, Port},
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::admin::{
     self,
-    client::{self, get, get_text},
-    view::{DriverView, EndpointView, NetworkView, PortView, Status},
+    client::{self, get, get_text, post},
+    view::{DriverView, EndpointView, NetworkView, PortView, QuarantineView, Reset, Status},
 };
 
 /// Why nothing could be shown.
@@ -82,6 +82,10 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
         }
         Command::Events(wanted) => events::show(&socket, wanted, json).await,
         Command::Metrics => Ok(output::lines(&get_text(&socket, "/metrics").await?)?),
+        Command::Driver(Driver::Reset { name }) => {
+            let reset: Reset = post(&socket, &format!("/v1/drivers/{name}/reset")).await?;
+            if json { Ok(output::json(&reset)?) } else { print_reset(&reset) }
+        }
     }
 }
 
@@ -114,9 +118,10 @@ fn print_status(status: &Status) -> Result<(), Error> {
 
 fn print_drivers(drivers: &[DriverView]) -> Result<(), Error> {
     let row = |driver: &DriverView| {
-        let state = match &driver.reason {
-            None => "ready".to_owned(),
-            Some(reason) => format!("not loaded: {reason}"),
+        let state = match (&driver.reason, &driver.quarantine) {
+            (Some(reason), _) => format!("not loaded: {reason}"),
+            (None, Some(quarantine)) => quarantined(quarantine),
+            (None, None) => "ready".to_owned(),
         };
         vec![
             driver.name.to_string(),
@@ -129,6 +134,24 @@ fn print_drivers(drivers: &[DriverView]) -> Result<(), Error> {
     };
     let head = ["DRIVER", "ROLE", "VERSION", "NETWORKS", "IMPORTS", "STATE"];
     Ok(output::table(&head, drivers.iter().map(row))?)
+}
+
+fn quarantined(quarantine: &QuarantineView) -> String {
+    let QuarantineView { until, failures, reason } = quarantine;
+    let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+    let next = match until.saturating_sub(now) {
+        0 => "the next call is a trial".to_owned(),
+        seconds => format!("for {}", duration(seconds)),
+    };
+    format!("in quarantine {next}: failed {failures} times in a row, last: {reason}")
+}
+
+fn print_reset(reset: &Reset) -> Result<(), Error> {
+    let Reset { driver, lifted } = reset;
+    Ok(output::lines(&match lifted {
+        true => format!("driver {driver} is called again"),
+        false => format!("driver {driver} is not in quarantine"),
+    })?)
 }
 
 fn print_networks(networks: &[NetworkView]) -> Result<(), Error> {

@@ -48,7 +48,8 @@ impl Dispatcher {
         let transaction = self.begin(name, Some(scope_of(name, &key)), Some(&of.network));
         let answer =
             driver.create_endpoint(self.call(&driver, &transaction), &of.network, &request).await;
-        let answer = answer
+        let answer = driver
+            .judge(answer)
             .and_then(|settings| check::settings(&self.ledger.read(), network, &request, settings));
         let settings = self.settle(&transaction, &order, answer).await?;
         let record =
@@ -80,7 +81,7 @@ impl Dispatcher {
             .join(self.call(&driver, &transaction), &of.network, view(&record), sandbox)
             .await;
         let changes = transaction.changes().await;
-        let answer = answer.and_then(|info| {
+        let answer = driver.judge(answer).and_then(|info| {
             check::join(&self.ledger.read(), &changes, &scope, &info).map(|()| info)
         });
         let info = self.settle(&transaction, &order, answer).await?;
@@ -112,7 +113,7 @@ impl Dispatcher {
         let transaction = self.begin(name, Some(scope_of(name, &key)), Some(&of.network));
         let call = self.call(&driver, &transaction);
         let answer = driver.program(call, &of.network, view(&record), &ports).await;
-        self.settle(&transaction, &order, answer).await?;
+        self.settle(&transaction, &order, driver.judge(answer)).await?;
         let programmed = Some(ports);
         transaction.set_endpoint(key, Some(EndpointRecord { programmed, ..record })).await;
         // If a crash takes it back and nothing was published, there is nothing to revoke.
@@ -164,7 +165,8 @@ impl Dispatcher {
         let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
         let transaction = self.begin(name, Some(scope_of(name, &key)), Some(&of.network));
         let call = self.call(&driver, &transaction);
-        let info = driver.endpoint_info(call, &of.network, view(&record)).await;
+        let answer = driver.endpoint_info(call, &of.network, view(&record)).await;
+        let info = driver.judge(answer);
         transaction.roll_back().await;
         Ok(info?)
     }
@@ -248,7 +250,8 @@ impl Dispatcher {
         let asked = match self.driver(name) {
             Ok(driver) => {
                 let call = self.call(&driver, &transaction);
-                step.ask(&driver, call, &of.network, view(&record)).await.map_err(Error::from)
+                let answer = step.ask(&driver, call, &of.network, view(&record)).await;
+                driver.judge(answer).map_err(Error::from)
             }
             Err(error) => Err(error),
         };

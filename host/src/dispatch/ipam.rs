@@ -27,7 +27,7 @@ impl Dispatcher {
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.request_pool(self.call(&driver, &transaction), request).await;
-        let pool = self.settle(&transaction, &order, answer).await?;
+        let pool = self.settle(&transaction, &order, driver.judge(answer)).await?;
         self.commit(&transaction).await?;
         Ok(pool)
     }
@@ -39,7 +39,7 @@ impl Dispatcher {
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.release_pool(self.call(&driver, &transaction), pool).await;
-        self.settle(&transaction, &order, answer).await?;
+        self.settle(&transaction, &order, driver.judge(answer)).await?;
         self.commit(&transaction).await
     }
 
@@ -56,7 +56,7 @@ impl Dispatcher {
         let transaction = self.begin(name, None, None);
         let call = self.call(&driver, &transaction);
         let answer = driver.request_address(call, pool, address, options).await;
-        let net = self.settle(&transaction, &order, answer).await?;
+        let net = self.settle(&transaction, &order, driver.judge(answer)).await?;
         self.commit(&transaction).await?;
         Ok(net)
     }
@@ -72,7 +72,7 @@ impl Dispatcher {
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.release_address(self.call(&driver, &transaction), pool, address).await;
-        self.settle(&transaction, &order, answer).await?;
+        self.settle(&transaction, &order, driver.judge(answer)).await?;
         self.commit(&transaction).await
     }
 }

@@ -20,7 +20,8 @@ impl Dispatcher {
     ) -> Result<(bool, bool), Error> {
         let transaction = self.begin(name, None, None);
         let driver = self.driver(name)?;
-        let skip = driver.gateway_allocation(self.call(&driver, &transaction), options).await;
+        let answer = driver.gateway_allocation(self.call(&driver, &transaction), options).await;
+        let skip = driver.judge(answer);
         transaction.roll_back().await;
         Ok(skip?)
     }
@@ -39,7 +40,7 @@ impl Dispatcher {
         let transaction = self.begin(name, None, None);
         let call = self.call(&driver, &transaction);
         let answer = driver.allocate_network(call, id.as_str(), options, ipv4, ipv6).await;
-        let options = self.settle(&transaction, &order, answer).await?;
+        let options = self.settle(&transaction, &order, driver.judge(answer)).await?;
         self.commit(&transaction).await?;
         Ok(options)
     }
@@ -50,7 +51,7 @@ impl Dispatcher {
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.free_network(self.call(&driver, &transaction), id.as_str()).await;
-        self.settle(&transaction, &order, answer).await?;
+        self.settle(&transaction, &order, driver.judge(answer)).await?;
         self.commit(&transaction).await
     }
 
@@ -67,7 +68,7 @@ impl Dispatcher {
         let transaction =
             self.begin(name, Some(Scope::network(name.clone(), id.clone())), Some(&network));
         let answer = driver.create_network(self.call(&driver, &transaction), &network).await;
-        self.settle(&transaction, &order, answer).await?;
+        self.settle(&transaction, &order, driver.judge(answer)).await?;
         let record = NetworkRecord { driver: name.clone(), network, created: now() };
         transaction.set_network(id.clone(), Some(record)).await;
         self.commit(&transaction).await?;
@@ -84,7 +85,8 @@ impl Dispatcher {
         let asked = match self.driver(name) {
             Ok(driver) => {
                 let call = self.call(&driver, &transaction);
-                driver.delete_network(call, &record.network).await.map_err(Error::from)
+                let answer = driver.delete_network(call, &record.network).await;
+                driver.judge(answer).map_err(Error::from)
             }
             Err(error) => Err(error),
         };
@@ -119,7 +121,7 @@ impl Dispatcher {
         let order: Order = Arc::new(());
         let transaction = self.begin(name, None, None);
         let answer = driver.discover(self.call(&driver, &transaction), node, appeared).await;
-        self.settle(&transaction, &order, answer).await?;
+        self.settle(&transaction, &order, driver.judge(answer)).await?;
         self.commit(&transaction).await
     }
 
@@ -132,7 +134,7 @@ impl Dispatcher {
         let transaction = self.begin(&record.driver, Some(scope), Some(&record.network));
         let answer =
             driver.restore_network(self.call(&driver, &transaction), &record.network).await;
-        self.settle(&transaction, &order, answer).await?;
+        self.settle(&transaction, &order, driver.judge(answer)).await?;
         self.commit(&transaction).await
     }
 

@@ -103,6 +103,23 @@ pub enum CallError {
         #[source]
         source: wasmtime::Error,
     },
+    /// It failed too often and is left alone for a while.
+    #[error(
+        "driver {driver} is in quarantine until {until} ({} s from now) since it failed {failures} times in a row; the last time: {reason}",
+        .left.as_secs_f32().ceil()
+    )]
+    Quarantined {
+        /// Its name.
+        driver: DriverName,
+        /// How long it will be refused.
+        left: Duration,
+        /// The time of day when that is over.
+        until: String,
+        /// Failures in a row.
+        failures: u32,
+        /// The last one, in one line.
+        reason: String,
+    },
     /// It answered something that cannot be.
     #[error("the driver's answer in {method} cannot be used: {reason}")]
     Answer {
@@ -127,6 +144,7 @@ impl CallError {
             Self::NotLoaded { .. } => "not-loaded",
             Self::NoRole(..) => "no-role",
             Self::Deadline { .. } => "deadline",
+            Self::Quarantined { .. } => "quarantined",
             Self::Trap { .. } => crate::events::TRAP,
             Self::Answer { .. } => "answer",
             Self::Transaction(_) => "transaction",

@@ -12,12 +12,15 @@ mod output;
 mod serve;
 mod show;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
 use self::args::{Args, Command};
-use crate::error::chain;
+use crate::{
+    error::chain,
+    runtime::{CompileLimits, compiler},
+};
 
 /// Done.
 const DONE: u8 = 0;
@@ -31,6 +34,11 @@ pub fn main() -> ExitCode {
         Command::Serve(options) => serve::run(options, &args.global).map_err(|e| chain(&e)),
         Command::Explain { code } => {
             explain::run(code.as_deref(), args.global.json).map_err(|e| chain(&e))
+        }
+        Command::Compile(limits) => {
+            let time = Duration::from_secs(limits.seconds);
+            let limits = CompileLimits { time, memory: limits.memory };
+            compiler::child::run(&limits).map_err(|e| chain(&e))
         }
         command => show::run(&command, &args.global).map_err(|e| chain(&e)),
     };

@@ -19,7 +19,7 @@ use crate::{
     kernel::{self, Kernel, linux::Linux},
     ledger::{self, Caller, Ledger, Limits, Transaction},
     privileges, reconcile,
-    runtime::{Call, CallLimits, Driver, LoadError, Runtime, Settings},
+    runtime::{Call, CallLimits, CompileLimits, Compiler, Driver, LoadError, Runtime, Settings},
     sockets::{self, Given, Socket},
     store::{self, Store},
 };
@@ -38,6 +38,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// The admin socket.
     pub run_dir: PathBuf,
+    /// What compiling one driver may take.
+    pub compile: CompileLimits,
 }
 
 /// Why the daemon does not start.
@@ -104,7 +106,8 @@ impl Daemon {
         sockets::make_folder(&options.plugin_dir)?;
         sockets::make_private_folder(&options.run_dir)?;
         let kernel: Arc<dyn Kernel> = Arc::new(Linux::open()?);
-        let runtime = Arc::new(Runtime::new(&options.state_dir.join(CACHE))?);
+        let compiler = Compiler::this_program(options.compile);
+        let runtime = Arc::new(Runtime::new(&options.state_dir.join(CACHE), compiler)?);
         let drivers = load(&runtime, &kernel, &ledger, sources).await;
         let names: Vec<DriverName> = drivers.iter().map(|(name, _)| name.clone()).collect();
         let dispatcher = Arc::new(Dispatcher::new(kernel, ledger, drivers, Arc::default()));

@@ -13,6 +13,7 @@
 pub mod bindings;
 mod cache;
 mod call;
+pub mod compiler;
 mod component;
 mod convert;
 mod engine;
@@ -24,6 +25,7 @@ mod ticker;
 
 pub use self::{
     call::{Call, CallLimits},
+    compiler::{CompileLimits, Compiler},
     component::{Driver, Manifest, Settings},
     engine::Runtime,
     error::{CallError, LoadError},

@@ -57,6 +57,9 @@ pub enum Command {
         /// The code, as in "denied-route"; without one, all of them
         code: Option<String>,
     },
+    /// Compile a component; the daemon's own process for it
+    #[command(hide = true)]
+    Compile(Compile),
     /// Show what has happened since the daemon started: its newest 1000 events
     Events(Events),
     /// Print counters for Prometheus
@@ -89,6 +92,20 @@ pub struct Serve {
     /// Where the state is kept
     #[arg(long, value_name = "DIR", default_value = "/var/lib/wasmnet")]
     pub state_dir: PathBuf,
+    /// Most time that compiling one driver may take
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u16).range(1..))]
+    pub compile_seconds: u16,
+}
+
+/// Limits of the process that compiles.
+#[derive(Debug, ClapArgs)]
+pub struct Compile {
+    /// Time on a processor
+    #[arg(long)]
+    pub seconds: u64,
+    /// Address space, in bytes
+    #[arg(long)]
+    pub memory: u64,
 }
 
 /// About networks.

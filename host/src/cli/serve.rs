@@ -16,6 +16,7 @@ use super::args::{Global, Serve};
 use crate::{
     daemon::{self, Daemon},
     privileges,
+    runtime::CompileLimits,
     sockets::{self, Given},
 };
 
@@ -57,6 +58,10 @@ pub(super) fn run(serve: Serve, global: &Global) -> Result<(), Error> {
         plugin_dir: serve.plugin_dir,
         state_dir: serve.state_dir,
         run_dir: global.run_dir.clone(),
+        compile: CompileLimits {
+            time: Duration::from_secs(serve.compile_seconds.into()),
+            ..CompileLimits::default()
+        },
     };
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Process)?;
     runtime.block_on(async {

@@ -46,7 +46,7 @@ pub(super) fn run(command: &Command, global: &Global) -> Result<(), Error> {
 async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Error> {
     match command {
         // Not asked of a daemon.
-        Command::Serve(_) | Command::Explain { .. } => Ok(()),
+        Command::Serve(_) | Command::Compile(_) | Command::Explain { .. } => Ok(()),
         Command::Status => {
             let status: Status = get(&socket, "/v1/status").await?;
             if json { Ok(output::json(&status)?) } else { print_status(&status) }

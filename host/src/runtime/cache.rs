@@ -8,17 +8,21 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use wasmtime::{Engine, component::Component};
 
-use super::LoadError;
-use crate::private_dir::PrivateDir;
+use super::{LoadError, compiler::Compiler};
+use crate::{error::chain, private_dir::PrivateDir};
 
 /// The folder with compiled code.
 pub(super) struct Cache {
     folder: PrivateDir,
+    compiler: Compiler,
     engine_hash: u64,
     misses: AtomicU64,
 }
@@ -27,36 +31,36 @@ pub(super) struct Cache {
 
 impl Cache {
     /// Opens the folder, which is made if it is missing.
-    pub(super) fn open(folder: &Path, engine: &Engine) -> Result<Self, LoadError> {
+    pub(super) fn open(
+        folder: &Path,
+        engine: &Engine,
+        compiler: Compiler,
+    ) -> Result<Self, LoadError> {
         let folder = PrivateDir::open(folder)?;
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let engine_hash = hasher.finish();
-        Ok(Self { folder, engine_hash, misses: AtomicU64::new(0) })
+        Ok(Self { folder, compiler, engine_hash, misses: AtomicU64::new(0) })
     }
 
     /// The component with these bytes, compiled before or now.
-    pub(super) fn component(
+    pub(super) async fn component<B: AsRef<[u8]> + Send + Sync + 'static>(
         &self,
         engine: &Engine,
         digest: &str,
-        bytes: &[u8],
+        bytes: &Arc<B>,
     ) -> Result<Component, LoadError> {
         let name = format!("{digest}-{:016x}.cwasm", self.engine_hash);
         if let Some(component) = self.load(engine, &name) {
             return Ok(component);
         }
         self.misses.fetch_add(1, Ordering::Relaxed);
-        let component = Component::from_binary(engine, bytes).map_err(LoadError::Compile)?;
+        let code = self.compiler.compile(engine, bytes).await?;
         // Without a cache the daemon still works, only slower at the next start.
-        let kept = component
-            .serialize()
-            .map_err(|error| error.to_string())
-            .and_then(|code| self.folder.write(&name, &code).map_err(|error| error.to_string()));
-        if let Err(error) = kept {
-            tracing::warn!(name, error, "cannot keep compiled code");
+        if let Err(error) = self.folder.write(&name, &code) {
+            tracing::warn!(name, error = %chain(&error), "cannot keep compiled code");
         }
-        Ok(component)
+        deserialize(engine, &code).map_err(LoadError::Compile)
     }
 
     /// How often there was nothing to load.
@@ -64,14 +68,15 @@ impl Cache {
         self.misses.load(Ordering::Relaxed)
     }
 
-    #[allow(unsafe_code, reason = "wasmtime cannot check native code that it is given back")]
     fn load(&self, engine: &Engine, name: &str) -> Option<Component> {
-        let code = self.folder.read(name).ok().flatten()?;
-        // SAFETY: the file was written by `component` above from `Component::serialize`,
-        // into a directory that only the daemon's user can enter and that is opened without
-        // following links; its name carries the engine's hash, and wasmtime checks version
-        // and configuration again.
-        match unsafe { Component::deserialize(engine, code) } {
+        let code = match self.folder.read(name) {
+            Ok(code) => code?,
+            Err(error) => {
+                tracing::warn!(name, error = %chain(&error), "compiled code cannot be read; compiling again");
+                return None;
+            }
+        };
+        match deserialize(engine, &code) {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::warn!(name, %error, "compiled code cannot be used; compiling again");
@@ -79,4 +84,13 @@ impl Cache {
             }
         }
     }
+}
+
+#[allow(unsafe_code, reason = "wasmtime cannot check native code that it is given back")]
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the code comes from our own compiler, or from a file that `component` above
+    // wrote from it, into a directory that only the daemon's user can enter and that is opened
+    // without following links; the file's name carries the engine's hash, and wasmtime checks
+    // version and configuration again.
+    unsafe { Component::deserialize(engine, code) }
 }

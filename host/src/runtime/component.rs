@@ -1,9 +1,10 @@
 //! A component made ready to be called.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, io, path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
 use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
@@ -11,6 +12,7 @@ use super::{
     Call, CallLimits, LoadError, Runtime,
     bindings::{ipam::IpamPluginPre, network::NetworkPluginPre},
     call::CallState,
+    compiler,
 };
 use crate::{
     grants::{Grants, Permits},
@@ -93,9 +95,8 @@ impl Driver {
         settings: Settings,
         call: impl Fn() -> Call,
     ) -> Result<Self, LoadError> {
-        let bytes = tokio::fs::read(path)
-            .await
-            .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        let bytes =
+            read(path).await.map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
         Self::from_bytes(runtime, name, bytes, settings, call).await
     }
 
@@ -103,26 +104,26 @@ impl Driver {
     pub async fn from_bytes(
         runtime: &Arc<Runtime>,
         name: DriverName,
-        bytes: impl AsRef<[u8]> + Send + 'static,
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
         settings: Settings,
         call: impl Fn() -> Call,
     ) -> Result<Self, LoadError> {
-        let compile_for = Arc::clone(runtime);
+        let bytes = Arc::new(bytes);
+        let of = Arc::clone(&bytes);
         let expected = settings.digest.clone();
-        let compiled = tokio::task::spawn_blocking(move || {
-            let bytes = bytes.as_ref();
-            check_kind(bytes)?;
+        let looked_at = tokio::task::spawn_blocking(move || {
+            let bytes = (*of).as_ref();
+            compiler::check(bytes)?;
             let digest = hex(&Sha256::digest(bytes));
-            if let Some(expected) = expected.filter(|expected| *expected != digest) {
-                return Err(LoadError::Digest { expected, digest });
+            match expected.filter(|expected| *expected != digest) {
+                Some(expected) => Err(LoadError::Digest { expected, digest }),
+                None => Ok((digest, manifest(bytes)?)),
             }
-            let manifest = manifest(bytes)?;
-            let component = compile_for.cache.component(&compile_for.engine, &digest, bytes)?;
-            Ok::<_, LoadError>((component, digest, manifest))
         });
-        let (component, digest, manifest) = compiled
+        let (digest, manifest) = looked_at
             .await
             .map_err(|error| LoadError::Compile(wasmtime::Error::msg(error.to_string())))??;
+        let component = runtime.cache.component(&runtime.engine, &digest, &bytes).await?;
 
         let names = |items: Vec<String>| capability_names(items.into_iter());
         let kind = component.component_type();
@@ -186,20 +187,17 @@ fn ipam(runtime: &Runtime, component: &Component) -> Result<IpamPluginPre<CallSt
     IpamPluginPre::new(pre).map_err(LoadError::Link)
 }
 
-/// Says what a file is that is no component, before it is compiled.
-fn check_kind(bytes: &[u8]) -> Result<(), LoadError> {
-    let wrong = match bytes {
-        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => return Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            "the file is a core WebAssembly module, not a component; build it for wasm32-wasip2"
-        }
-        [0, b'a', b's', b'm', ..] => "the file is of an unknown version of WebAssembly",
-        [0x7f, b'E', b'L', b'F', ..] => {
-            "the file is compiled code; only .wasm components are accepted"
-        }
-        _ => "the file is not WebAssembly",
-    };
-    Err(LoadError::NotAComponent(wrong))
+/// Reads a file, but no more of it than shows that it is too large.
+async fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut options = tokio::fs::OpenOptions::new();
+    // A named pipe must not keep the daemon waiting.
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path).await?;
+    if !file.metadata().await?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(compiler::COMPONENT_MAX as u64 + 1).read_to_end(&mut bytes).await?;
+    Ok(bytes)
 }
 
 /// The manifest, if there is one: a driver without asks for nothing.

@@ -12,6 +12,7 @@ use super::{
     bindings::{ipam::IpamPlugin, network::NetworkPlugin},
     cache::Cache,
     call::CallState,
+    compiler::Compiler,
     ticker::Ticker,
 };
 
@@ -43,8 +44,8 @@ pub struct Runtime {
 // === impl Runtime ===
 
 impl Runtime {
-    /// Sets the engine up; compiled code goes to folder `cache`.
-    pub fn new(cache: &Path) -> Result<Self, LoadError> {
+    /// Sets the engine up; compiled code comes from `compiler` and goes to folder `cache`.
+    pub fn new(cache: &Path, compiler: Compiler) -> Result<Self, LoadError> {
         let engine = Engine::new(&config()).map_err(LoadError::Engine)?;
         let network = linker(&engine, |linker| {
             NetworkPlugin::add_to_linker::<_, CallState>(linker, |state| state)
@@ -52,7 +53,7 @@ impl Runtime {
         let ipam = linker(&engine, |linker| {
             IpamPlugin::add_to_linker::<_, CallState>(linker, |state| state)
         })?;
-        let cache = Cache::open(cache, &engine)?;
+        let cache = Cache::open(cache, &engine, compiler)?;
         let ticker = Ticker::start(&engine);
         let slots = Arc::new(Semaphore::new(CALLS as usize));
         let guests = Some(guests().map_err(LoadError::Threads)?);
@@ -115,6 +116,20 @@ fn config() -> Config {
         .linear_memory_keep_resident(if keeps { MEMORY_KEPT } else { 0 })
         .table_keep_resident(TABLE_KEPT)
         .pagemap_scan(Enabled::Auto);
+    let mut config = common_config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// For the process that compiles: its code is for the engine of [`config`], but it makes no
+/// instances, reserves nothing for them, and has one thread.
+pub(super) fn compiler_config() -> Config {
+    let mut config = common_config();
+    config.parallel_compilation(false);
+    config
+}
+
+fn common_config() -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -122,8 +137,7 @@ fn config() -> Config {
         // Address space for what a memory can have, not the 4 GiB it could address:
         // the daemon then also starts where address space is limited.
         .memory_reservation(MEMORY_MAX as u64)
-        .memory_guard_size(64 << 10)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        .memory_guard_size(64 << 10);
     config
 }
 
@@ -135,4 +149,21 @@ fn linker(
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(LoadError::Engine)?;
     add(&mut linker).map_err(LoadError::Engine)?;
     Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use super::*;
+
+    #[test]
+    fn both_engines_make_the_same_code() {
+        let hash = |config: &Config| {
+            let mut hasher = DefaultHasher::new();
+            Engine::new(config).unwrap().precompile_compatibility_hash().hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(&config()), hash(&compiler_config()));
+    }
 }

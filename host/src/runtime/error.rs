@@ -1,7 +1,8 @@
 //! What goes wrong with drivers.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 
+use super::compiler::{COMPONENT_MAX, NESTING_MAX};
 use crate::{id::DriverName, ledger::TxError, private_dir};
 
 /// Why a component cannot serve as a driver. The cause of a variant is for the
@@ -42,9 +43,32 @@ pub enum LoadError {
         "the driver's networks span a cluster, which is not granted; write scope = \"global\" to allow it"
     )]
     Scope,
+    /// It is larger than any driver needs to be.
+    #[error("the component is larger than {} MiB, the most that is accepted", COMPONENT_MAX >> 20)]
+    TooLarge,
+    /// It is made to exhaust whoever reads it.
+    #[error(
+        "the component has parts nested more than {NESTING_MAX} deep, the most that is accepted"
+    )]
+    TooDeep,
+    /// It is cut off, or not well-formed.
+    #[error("the component does not compile: it is cut off or damaged")]
+    Damaged(#[source] wasmparser::BinaryReaderError),
     /// It does not compile.
     #[error("the component does not compile")]
     Compile(#[source] wasmtime::Error),
+    /// Compiling it takes too long.
+    #[error("the component takes more than {} s to compile, the most that is allowed", .0.as_secs_f32())]
+    CompileTime(Duration),
+    /// Compiling it needs too much memory.
+    #[error("the component needs more than {} MiB of memory to compile, the most that is allowed", .0 >> 20)]
+    CompileMemory(u64),
+    /// The compiler is not up to it.
+    #[error("the component crashes the compiler ({0})")]
+    CompileCrash(ExitStatus),
+    /// The compiler's process could not be run.
+    #[error("cannot run the compiler")]
+    Compiler(#[source] io::Error),
     /// It exports no role.
     #[error(
         "the component is no driver for this host: it exports neither wasmnet:driver/network-driver@{version} nor wasmnet:driver/ipam-driver@{version}",
@@ -81,6 +105,23 @@ pub enum CallError {
         /// Why, in one line.
         reason: String,
     },
+    /// It failed too often and is left alone for a while.
+    #[error(
+        "driver {driver} is in quarantine until {until} ({} s from now) since it failed {failures} times in a row; the last time: {reason}",
+        .left.as_secs_f32().ceil()
+    )]
+    Quarantined {
+        /// Its name.
+        driver: DriverName,
+        /// How long it will be refused.
+        left: Duration,
+        /// The time of day when that is over.
+        until: String,
+        /// Failures in a row.
+        failures: u32,
+        /// The last one, in one line.
+        reason: String,
+    },
     /// The driver has no such role.
     #[error("driver {0} is no {1} driver")]
     NoRole(DriverName, &'static str),
@@ -102,23 +143,6 @@ pub enum CallError {
         /// The whole of it, with the guest's backtrace.
         #[source]
         source: wasmtime::Error,
-    },
-    /// It failed too often and is left alone for a while.
-    #[error(
-        "driver {driver} is in quarantine until {until} ({} s from now) since it failed {failures} times in a row; the last time: {reason}",
-        .left.as_secs_f32().ceil()
-    )]
-    Quarantined {
-        /// Its name.
-        driver: DriverName,
-        /// How long it will be refused.
-        left: Duration,
-        /// The time of day when that is over.
-        until: String,
-        /// Failures in a row.
-        failures: u32,
-        /// The last one, in one line.
-        reason: String,
     },
     /// It answered something that cannot be.
     #[error("the driver's answer in {method} cannot be used: {reason}")]

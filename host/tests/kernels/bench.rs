@@ -12,7 +12,7 @@ use wasmnet::{
     ledger::{Caller, Ledger, Limits, Transaction},
     model::{EndpointRequest, Network, Options, Pool},
     reconcile,
-    runtime::{Call, CallLimits, Driver, Runtime, Settings},
+    runtime::{Call, CallLimits, Compiler, Driver, Runtime, Settings},
     store::Store,
 };
 
@@ -34,7 +34,7 @@ impl Bench {
     pub async fn with_grants(kernel: Arc<dyn Kernel>, grants: Option<Grants>) -> Self {
         // Compiled once for all tests.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
-        let runtime = Arc::new(Runtime::new(&cache).unwrap());
+        let runtime = Arc::new(Runtime::new(&cache, Compiler::InProcess).unwrap());
         // In memory, where it can be: a disk has its own time for each of many durable writes.
         let memory = Path::new("/dev/shm");
         let state = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };

@@ -130,6 +130,8 @@ mod tests {
             now += Duration::from_millis(1);
         }
         assert!((60..120).contains(&looks), "{looks} looks in a minute");
+        now += LONGEST;
+        schedule.start(now).iter().for_each(|network| schedule.finished(network, now));
         now += FORGOTTEN + Duration::from_millis(1);
         schedule.announce(network("b"), now);
         schedule.announce(network("a"), now);

@@ -6,6 +6,7 @@
 //! only place that writes to the terminal.
 
 pub mod args;
+mod doctor;
 mod events;
 mod explain;
 mod output;

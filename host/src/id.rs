@@ -116,3 +116,9 @@ macro_rules! id {
 id!(NetworkId, |id| check_id("network", id));
 id!(EndpointId, |id| check_id("endpoint", id));
 id!(DriverName, check_driver_name);
+
+/// The first digits of an id, as many as Docker shows.
+pub fn short(id: &str) -> String {
+    const DIGITS: usize = 12;
+    id.chars().take(DIGITS).collect()
+}

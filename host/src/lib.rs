@@ -16,6 +16,7 @@ pub mod config;
 pub mod daemon;
 pub mod dispatch;
 pub mod docker;
+pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod firewall;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request,
     body::{Bytes, Incoming},
@@ -15,7 +15,7 @@ use hyper::{
     header::HOST,
 };
 use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
 /// How long the daemon may take.
@@ -42,6 +42,9 @@ pub enum Error {
     /// It refused.
     #[error("the daemon refused: {0}")]
     Refused(String),
+    /// What is asked cannot be written.
+    #[error("cannot write the request")]
+    Ask(#[source] serde_json::Error),
     /// It answered something else.
     #[error("the daemon's answer cannot be read; is it of another version?")]
     Answer(#[source] serde_json::Error),
@@ -49,17 +52,30 @@ pub enum Error {
 
 /// Asks the daemon whose admin socket is at `socket` for what is at `path`.
 pub async fn get<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, Error> {
-    serde_json::from_slice(&whole(socket, Method::GET, path).await?).map_err(Error::Answer)
+    serde_json::from_slice(&whole(socket, Method::GET, path, Bytes::new()).await?)
+        .map_err(Error::Answer)
 }
 
 /// Has the daemon do what is at `path`.
 pub async fn post<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, Error> {
-    serde_json::from_slice(&whole(socket, Method::POST, path).await?).map_err(Error::Answer)
+    serde_json::from_slice(&whole(socket, Method::POST, path, Bytes::new()).await?)
+        .map_err(Error::Answer)
+}
+
+/// The same, with something to say.
+pub async fn post_json<T: DeserializeOwned>(
+    socket: &Path,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<T, Error> {
+    let body = serde_json::to_vec(body).map_err(Error::Ask)?;
+    let answer = whole(socket, Method::POST, path, body.into()).await?;
+    serde_json::from_slice(&answer).map_err(Error::Answer)
 }
 
 /// What is at `path`, as plain text.
 pub async fn get_text(socket: &Path, path: &str) -> Result<String, Error> {
-    Ok(String::from_utf8_lossy(&whole(socket, Method::GET, path).await?).into_owned())
+    Ok(String::from_utf8_lossy(&whole(socket, Method::GET, path, Bytes::new()).await?).into_owned())
 }
 
 /// Asks for what comes in lines, and gives each to `line` when it comes, until there are
@@ -69,7 +85,7 @@ pub async fn get_lines<T: DeserializeOwned>(
     path: &str,
     mut line: impl FnMut(T) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let mut body = within(exchange(socket, Method::GET, path)).await?;
+    let mut body = within(exchange(socket, Method::GET, path, Bytes::new())).await?;
     let mut text = Vec::new();
     // As long as it takes: there may be nothing to tell for days.
     while let Some(frame) = body.frame().await {
@@ -86,8 +102,8 @@ pub async fn get_lines<T: DeserializeOwned>(
     Ok(())
 }
 
-async fn whole(socket: &Path, method: Method, path: &str) -> Result<Bytes, Error> {
-    within(async { collect(exchange(socket, method, path).await?).await }).await
+async fn whole(socket: &Path, method: Method, path: &str, body: Bytes) -> Result<Bytes, Error> {
+    within(async { collect(exchange(socket, method, path, body).await?).await }).await
 }
 
 async fn within<T>(exchange: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -98,14 +114,19 @@ async fn collect(body: Incoming) -> Result<Bytes, Error> {
     Ok(body.collect().await.map_err(Error::Broken)?.to_bytes())
 }
 
-async fn exchange(socket: &Path, method: Method, path: &str) -> Result<Incoming, Error> {
+async fn exchange(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Incoming, Error> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|source| Error::Connect { path: socket.to_owned(), source })?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(Error::Broken)?;
     tokio::spawn(connection);
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let mut request = Request::new(Full::new(body));
     // Our own paths, so they parse; if one did not, "/" would be refused.
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
@@ -15,9 +15,12 @@ use super::{
     State, collect,
     stream::{self, Answer},
 };
+use crate::doctor;
 
 /// Prometheus' text format.
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+/// Largest request, in bytes.
+const BODY_MAX: usize = 64 << 10;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers one request.
@@ -32,6 +35,8 @@ pub async fn serve(
         (&Method::GET, "/v1/networks") => ok(&collect::networks(&state)),
         (&Method::GET, "/v1/ports") => ok(&collect::ports(&state)),
         (&Method::GET, "/v1/endpoints") => ok(&collect::endpoints(&state)),
+        (&Method::GET, "/v1/doctor") => ok(&doctor::daemon::examine(&state.dispatcher).await),
+        (&Method::POST, "/v1/doctor/fix") => fix(&state, request).await,
         (&Method::GET, "/v1/events") => stream::events(&state, request.uri().query()),
         (&Method::GET, "/metrics") => {
             let text = {
@@ -51,6 +56,23 @@ pub async fn serve(
         }
         _ => not_found(&format!("the daemon does not know {}", path.escape_default())),
     })
+}
+
+/// Mends a finding of the doctor's.
+async fn fix(state: &State, request: Request<Incoming>) -> Response<Answer> {
+    let body = Limited::new(request.into_body(), BODY_MAX).collect().await;
+    let fix = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
+    let Some(fix) = fix else {
+        let text = json!({ "error": "the daemon does not know how to do that" }).to_string();
+        return respond(StatusCode::BAD_REQUEST, JSON, text);
+    };
+    match doctor::daemon::mend(&state.dispatcher, &fix).await {
+        Ok(()) => ok(&json!({})),
+        Err(error) => {
+            let text = json!({ "error": error.external() }).to_string();
+            respond(StatusCode::INTERNAL_SERVER_ERROR, JSON, text)
+        }
+    }
 }
 
 /// The driver in `/v1/drivers/NAME/reset`.

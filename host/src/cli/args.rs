@@ -52,6 +52,8 @@ pub enum Command {
     /// Show drivers, and let a failing one be called again
     #[command(subcommand)]
     Driver(Driver),
+    /// Say what is wrong on this host, and what to do about it
+    Doctor(Doctor),
     /// Say what a denial's code means, and which grant would allow it
     Explain {
         /// The code, as in "denied-route"; without one, all of them
@@ -78,6 +80,17 @@ pub struct Events {
     /// Only those about this driver
     #[arg(long, value_name = "DRIVER")]
     pub driver: Option<String>,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, ClapArgs)]
+pub struct Doctor {
+    /// Mend what can be mended: put kernel objects back, delete what Docker does not know
+    #[arg(long)]
+    pub fix: bool,
+    /// Docker's socket
+    #[arg(long, value_name = "SOCKET", default_value = "/run/docker.sock")]
+    pub docker: PathBuf,
 }
 
 /// Options of `serve`.

@@ -2,14 +2,11 @@
 
 use std::{io, ops::ControlFlow, path::Path};
 
-use super::{
-    args::Events,
-    output::{self, short},
-    show::Error,
-};
+use super::{args::Events, output, show::Error};
 use crate::{
     admin::client::get_lines,
     events::{Event, What},
+    id::short,
 };
 
 /// Prints events, one line each.

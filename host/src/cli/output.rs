@@ -8,9 +8,6 @@ use std::{
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-/// Digits of an id that are shown in tables, as Docker does.
-const SHORT_ID: usize = 12;
-
 /// Prints a table with these column heads.
 pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
     let mut table = Table::new();
@@ -52,11 +49,6 @@ pub(super) fn line(line: &str) -> io::Result<ControlFlow<()>> {
 pub(super) fn error(line: &str) {
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "wasmnet: {line}");
-}
-
-/// The beginning of an id.
-pub(super) fn short(id: &str) -> String {
-    id.chars().take(SHORT_ID).collect()
 }
 
 /// Seconds as people say them.

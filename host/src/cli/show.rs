@@ -4,14 +4,15 @@ use std::{io, path::PathBuf, time::SystemTime};
 
 use super::{
     args::{Command, Driver, Endpoint, Global, Network, Port},
-    events,
-    output::{self, duration, short},
+    doctor, events,
+    output::{self, duration},
 };
 use crate::admin::{
     self,
     client::{self, get, get_text, post},
     view::{DriverView, EndpointView, NetworkView, PortView, QuarantineView, Reset, Status},
 };
+use crate::id::short;
 
 /// Why nothing could be shown.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub(super) enum Error {
     /// More than one network's id begins so.
     #[error("more than one network's id begins with {0}; write more of it")]
     Ambiguous(String),
+    /// Something is wrong with the host.
+    #[error("something is wrong; see above")]
+    Findings,
     /// The terminal is gone.
     #[error("cannot print")]
     Print(#[from] io::Error),
@@ -51,6 +55,10 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
             let status: Status = get(&socket, "/v1/status").await?;
             if json { Ok(output::json(&status)?) } else { print_status(&status) }
         }
+        Command::Doctor(options) => match doctor::run(&socket, options, json).await? {
+            true => Ok(()),
+            false => Err(Error::Findings),
+        },
         Command::Network(Network::Ls) => {
             let networks: Vec<NetworkView> = get(&socket, "/v1/networks").await?;
             if json { Ok(output::json(&networks)?) } else { print_networks(&networks) }

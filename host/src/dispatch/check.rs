@@ -1,7 +1,7 @@
 //! What a driver's answers must be like, whatever the driver.
 
 use crate::{
-    id::{EndpointId, NetworkId},
+    id::NetworkId,
     kernel::{LinkKind, Object},
     ledger::{Changes, Scope, State},
     model::{EndpointRequest, EndpointSettings, JoinInfo},
@@ -100,9 +100,4 @@ fn quoted(text: &str) -> String {
         0..=READABLE => format!("\"{}\"", text.escape_default()),
         length => format!("a name of {length} bytes"),
     }
-}
-
-/// What is said about an endpoint in the log.
-pub(super) fn short(id: &EndpointId) -> String {
-    id.as_str().chars().take(12).collect()
 }

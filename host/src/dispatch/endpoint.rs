@@ -3,7 +3,7 @@
 use super::{Dispatcher, Error, check, network::forced, now};
 use crate::{
     events::{About, What},
-    id::{DriverName, EndpointId, NetworkId},
+    id::{DriverName, EndpointId, NetworkId, short},
     ledger::{EndpointKey, EndpointRecord, Joined, NetworkRecord, Scope},
     model::{EndpointRequest, EndpointSettings, JoinInfo, Network, Options, PortBinding},
     runtime::{Call, CallError, Driver, Endpoint},
@@ -203,7 +203,7 @@ impl Dispatcher {
         why: &str,
     ) {
         let Some(record) = self.ledger.read().endpoint(network, endpoint).cloned() else { return };
-        tracing::warn!(%network, endpoint = %check::short(endpoint), why, "stale endpoint removed");
+        tracing::warn!(%network, endpoint = %short(endpoint.as_str()), why, "stale endpoint removed");
         let mut steps = vec![Farewell::Delete];
         if record.joined.is_some() {
             steps.insert(0, Farewell::Leave);

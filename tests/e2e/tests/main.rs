@@ -8,6 +8,8 @@ mod adopted;
 mod cli;
 /// Other people's firewalls: beside them, and after somebody has flushed one.
 mod coexist;
+/// `wasmnet doctor` finds what is wrong, and mends it.
+mod doctor;
 /// What others do to our objects while containers run.
 mod drift;
 /// Drivers that fail: one sentence in time, nothing left, nobody else notices.

@@ -1,0 +1,62 @@
+//! What the daemon finds: drivers, and the kernel beside the ledger.
+
+use super::{Finding, Fix, Kind};
+use crate::{
+    dispatch::{Dispatcher, Error, Slot},
+    reconcile,
+};
+
+/// Everything that the daemon sees to be wrong.
+pub async fn examine(dispatcher: &Dispatcher) -> Vec<Finding> {
+    let mut findings = drivers(dispatcher);
+    findings.extend(reconcile::examine(dispatcher).await);
+    let doomed = dispatcher.ledger().read().objects.doomed();
+    findings.extend(doomed.iter().map(|(key, _)| {
+        let wrong = format!("{key} is deleted, but still in the kernel");
+        Finding::fixable(Kind::Leak, wrong, Fix::Repair)
+    }));
+    findings
+}
+
+fn drivers(dispatcher: &Dispatcher) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, slot) in dispatcher.drivers().iter() {
+        if let Slot::Failed(reason) = slot {
+            let wrong = format!("driver {name} is not loaded: {reason}");
+            let advice = format!(
+                "mend or remove its entry in the config, then restart the daemon; networks of {name} go on meanwhile"
+            );
+            findings.push(Finding::new(Kind::Driver, wrong, advice));
+        }
+        if let Some(confined) = dispatcher.quarantine().confined(name) {
+            let failures = confined.failures;
+            let reason = confined.reason;
+            let wrong = format!(
+                "driver {name} is in quarantine: it failed {failures} times in a row, the last time: {reason}"
+            );
+            let advice = format!("look into its log, then run \"wasmnet driver reset {name}\"");
+            findings.push(Finding::new(Kind::Driver, wrong, advice));
+        }
+    }
+    findings
+}
+
+/// Mends a finding.
+pub async fn mend(dispatcher: &Dispatcher, fix: &Fix) -> Result<(), Error> {
+    match fix {
+        Fix::Repair => reconcile::repair_all(dispatcher).await,
+        Fix::DeleteNetwork { network } => {
+            let driver = {
+                let state = dispatcher.ledger().read();
+                state.networks.get(network).map(|record| record.driver.clone())
+            };
+            if let Some(driver) = driver {
+                dispatcher.delete_network(&driver, network).await?;
+            }
+        }
+        Fix::DeleteEndpoint { network, endpoint } => {
+            dispatcher.evict(network, endpoint, "Docker does not know it").await;
+        }
+    }
+    Ok(())
+}

@@ -137,8 +137,9 @@ pub fn check_folder(path: &Path) -> Result<(), Error> {
 
 /// The same for a folder that is the daemon's alone.
 pub fn check_private_folder(path: &Path) -> Result<(), Error> {
-    check_folder(path)?;
-    Ok(PrivateDir::check(path)?)
+    // Whose it is says more than that it cannot be written.
+    PrivateDir::check(path)?;
+    check_folder(path)
 }
 
 /// Makes a folder for sockets if it is missing. Others may enter it: it is Docker's.

@@ -52,8 +52,8 @@ pub enum LoadError {
     )]
     TooDeep,
     /// It is cut off, or not well-formed.
-    #[error("the component does not compile: it is cut off or damaged")]
-    Damaged(#[source] wasmparser::BinaryReaderError),
+    #[error("the component does not compile: it is cut off or damaged at byte {} ({})", .0.offset(), .0.message())]
+    Damaged(wasmparser::BinaryReaderError),
     /// It does not compile.
     #[error("the component does not compile")]
     Compile(#[source] wasmtime::Error),

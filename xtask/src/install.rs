@@ -39,7 +39,8 @@ pub const LAB: &[Need] = &[
 ];
 
 /// What tests use besides.
-pub const TESTS: &[Need] = &[need("conntrack", &["conntrack"])];
+pub const TESTS: &[Need] =
+    &[need("conntrack", &["conntrack"]), need("systemd-analyze", &["systemd"])];
 
 /// What another engine's tree is made with.
 pub const ENGINE: &[Need] =

@@ -11,6 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A daemon and how to start it again.
 pub struct Daemon {
     host: Host,
+    wrapper: Vec<String>,
     arguments: Vec<String>,
     process: Process,
 }
@@ -25,9 +26,15 @@ impl Daemon {
 
     /// Starts the daemon with further arguments and waits until it is ready.
     pub fn start_with(host: &Host, arguments: &[&str]) -> Self {
-        let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
-        let process = spawn(host, &arguments);
-        let daemon = Self { host: host.clone(), arguments, process };
+        Self::start_by(host, &[], arguments)
+    }
+
+    /// The same by way of a program that becomes the daemon, as `setpriv` does.
+    pub fn start_by(host: &Host, wrapper: &[&str], arguments: &[&str]) -> Self {
+        let owned = |words: &[&str]| words.iter().map(|&text| text.to_owned()).collect();
+        let (wrapper, arguments): (Vec<String>, Vec<String>) = (owned(wrapper), owned(arguments));
+        let process = spawn(host, &wrapper, &arguments);
+        let daemon = Self { host: host.clone(), wrapper, arguments, process };
         daemon.wait_ready();
         daemon
     }
@@ -46,7 +53,7 @@ impl Daemon {
 
     /// Starts it again after it was killed or stopped.
     pub fn start_again(&mut self) {
-        self.process = spawn(&self.host, &self.arguments);
+        self.process = spawn(&self.host, &self.wrapper, &self.arguments);
         self.wait_ready();
     }
 
@@ -95,10 +102,14 @@ pub fn binary() -> String {
     binary.to_str().unwrap().to_owned()
 }
 
-fn spawn(host: &Host, arguments: &[String]) -> Process {
-    let state = host.path_in_data_dir("state");
-    let (binary, state) = (binary(), state.to_str().unwrap().to_owned());
-    let mut argv = vec![binary.as_str(), "serve", "--state-dir", &state];
-    argv.extend(arguments.iter().map(String::as_str));
-    host.exec(&argv).env("WASMNET_LOG", "debug").spawn()
+fn spawn(host: &Host, wrapper: &[String], arguments: &[String]) -> Process {
+    let command = serve(host);
+    let argv = wrapper.iter().chain(&command).chain(arguments).map(String::as_str);
+    host.exec(&argv.collect::<Vec<_>>()).env("WASMNET_LOG", "debug").spawn()
+}
+
+/// The command that runs the daemon on a host, further arguments left out.
+pub fn serve(host: &Host) -> [String; 4] {
+    let state = host.path_in_data_dir("state").to_str().unwrap().to_owned();
+    [binary(), "serve".to_owned(), "--state-dir".to_owned(), state]
 }

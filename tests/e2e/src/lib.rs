@@ -6,12 +6,14 @@ mod daemon;
 mod plugin;
 mod site;
 mod tries;
+mod units;
 
 pub use self::{
-    daemon::{Daemon, binary, json},
+    daemon::{Daemon, binary, json, serve},
     plugin::{Bench, Plugin, Reply, calls, driver_config},
     site::{Site, publish},
     tries::Tries,
+    units::Unit,
 };
 
 /// The component that misbehaves when a network's options say so.

@@ -45,6 +45,18 @@ impl Site {
         Self { daemon, engine, host, lab }
     }
 
+    /// A host whose daemon has only these capabilities ("net_admin").
+    pub fn with_capabilities(capabilities: &[&str]) -> Self {
+        let lab = Lab::new();
+        let host = lab.host("a");
+        let engine = host.start_engine();
+        let set = capabilities.iter().map(|name| format!(",+{name}")).collect::<String>();
+        let bounding = format!("--bounding-set=-all{set}");
+        let wrapper = ["setpriv", "--no-new-privs", "--inh-caps=-all", &bounding];
+        let daemon = Daemon::start_by(&host, &wrapper, &[]);
+        Self { daemon, engine, host, lab }
+    }
+
     /// A host whose engine is started with options.
     pub fn with_engine(options: EngineOptions) -> Self {
         Self::with_engine_on(options, |_| {})

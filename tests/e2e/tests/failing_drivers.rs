@@ -8,8 +8,10 @@ use wasmnet_lab::{Output, assert_same_state, wait_for};
 
 mod arriving;
 mod beside;
+mod compiling;
 mod files;
 mod leaving;
+mod quarantine;
 
 /// The ways to fail that every method has.
 const WAYS: [&str; 5] = ["error", "trap", "panic", "loop", "memory"];

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+/// Sockets that somebody keeps while the daemon ends and starts again.
+mod activation;
 /// Bridges that were there before, and stay.
 mod adopted;
 /// The command line: what it shows is what is.
@@ -22,8 +24,12 @@ mod lifecycle;
 mod modes;
 /// What the user asks for: addresses, MTU, names, firewall; and what is refused.
 mod options;
+/// The systemd units: what they allow is what the daemon needs.
+mod packaging;
 /// Published ports: who reaches them, who else gets them, when they are free again.
 mod ports;
+/// The daemon has the capabilities it needs and no others, and its files are its own.
+mod privileges;
 /// The plugin protocol with an engine that is not at its best.
 mod protocol;
 /// Who reaches whom: neighbours, names, the way out, and what stays closed.

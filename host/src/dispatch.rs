@@ -23,6 +23,7 @@ mod error;
 mod ipam;
 mod locks;
 mod network;
+mod plan;
 mod quarantine;
 
 use std::{sync::Arc, time::Duration};

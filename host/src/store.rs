@@ -9,7 +9,8 @@ use std::{
 };
 
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, backends::FileBackend,
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition,
+    backends::{FileBackend, InMemoryBackend},
 };
 
 use crate::private_dir::{self, PrivateDir};
@@ -120,6 +121,16 @@ impl Store {
         let store = Self { database };
         store.check_layout(path)?;
         Ok(store)
+    }
+
+    /// A store that is gone with the process.
+    pub fn in_memory() -> Result<Self, Error> {
+        let failed = |error: redb::DatabaseError| Error::Open {
+            path: PathBuf::from("(memory)"),
+            source: Box::new(error.into()),
+        };
+        let database = Database::builder().create_with_backend(InMemoryBackend::new());
+        Ok(Self { database: database.map_err(failed)? })
     }
 
     /// All rows of a table.

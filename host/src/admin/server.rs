@@ -8,14 +8,14 @@ use hyper::{
     body::{Bytes, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
     State, collect,
     stream::{self, Answer},
 };
-use crate::doctor;
+use crate::{doctor, id::DriverName, model::Network};
 
 /// Prometheus' text format.
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -36,6 +36,7 @@ pub async fn serve(
         (&Method::GET, "/v1/ports") => ok(&collect::ports(&state)),
         (&Method::GET, "/v1/endpoints") => ok(&collect::endpoints(&state)),
         (&Method::GET, "/v1/doctor") => ok(&doctor::daemon::examine(&state.dispatcher).await),
+        (&Method::POST, "/v1/plan/create-network") => plan(&state, request).await,
         (&Method::POST, "/v1/doctor/fix") => fix(&state, request).await,
         (&Method::GET, "/v1/events") => stream::events(&state, request.uri().query()),
         (&Method::GET, "/metrics") => {
@@ -60,19 +61,44 @@ pub async fn serve(
 
 /// Mends a finding of the doctor's.
 async fn fix(state: &State, request: Request<Incoming>) -> Response<Answer> {
-    let body = Limited::new(request.into_body(), BODY_MAX).collect().await;
-    let fix = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
-    let Some(fix) = fix else {
-        let text = json!({ "error": "the daemon does not know how to do that" }).to_string();
-        return respond(StatusCode::BAD_REQUEST, JSON, text);
+    let fix = match body(request).await {
+        Ok(fix) => fix,
+        Err(refusal) => return refusal,
     };
     match doctor::daemon::mend(&state.dispatcher, &fix).await {
         Ok(()) => ok(&json!({})),
-        Err(error) => {
-            let text = json!({ "error": error.external() }).to_string();
-            respond(StatusCode::INTERNAL_SERVER_ERROR, JSON, text)
-        }
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.external()),
     }
+}
+
+/// What is to be planned.
+#[derive(Debug, Deserialize)]
+struct Planned {
+    driver: DriverName,
+    network: Network,
+}
+
+/// What making a network would do.
+async fn plan(state: &State, request: Request<Incoming>) -> Response<Answer> {
+    let Planned { driver, network } = match body(request).await {
+        Ok(planned) => planned,
+        Err(refusal) => return refusal,
+    };
+    match state.dispatcher.plan_network(&driver, &network).await {
+        Ok(objects) => ok(&objects),
+        Err(error) => refused(StatusCode::BAD_REQUEST, &format!("{driver}: {}", error.external())),
+    }
+}
+
+/// What a request says.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Answer>> {
+    let body = Limited::new(request.into_body(), BODY_MAX).collect().await;
+    let said = body.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
+    said.ok_or_else(|| refused(StatusCode::BAD_REQUEST, "the daemon does not understand that"))
+}
+
+fn refused(status: StatusCode, text: &str) -> Response<Answer> {
+    respond(status, JSON, json!({ "error": text }).to_string())
 }
 
 /// The driver in `/v1/drivers/NAME/reset`.
@@ -81,7 +107,7 @@ fn driver_to_reset(path: &str) -> Option<&str> {
 }
 
 fn not_found(text: &str) -> Response<Answer> {
-    respond(StatusCode::NOT_FOUND, JSON, json!({ "error": text }).to_string())
+    refused(StatusCode::NOT_FOUND, text)
 }
 
 fn ok(view: &impl Serialize) -> Response<Answer> {

@@ -1,10 +1,12 @@
 //! What can be said on the command line.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use crate::id::DriverName;
+use ipnet::IpNet;
+
+use crate::id::{DriverName, NetworkId};
 
 /// Docker networks with drivers in a sandbox.
 ///
@@ -54,6 +56,9 @@ pub enum Command {
     Driver(Driver),
     /// Say what is wrong on this host, and what to do about it
     Doctor(Doctor),
+    /// Print what a driver would do, without doing it
+    #[command(subcommand)]
+    Plan(Plan),
     /// Say what a denial's code means, and which grant would allow it
     Explain {
         /// The code, as in "denied-route"; without one, all of them
@@ -80,6 +85,41 @@ pub struct Events {
     /// Only those about this driver
     #[arg(long, value_name = "DRIVER")]
     pub driver: Option<String>,
+}
+
+/// What can be planned.
+#[derive(Debug, Subcommand)]
+pub enum Plan {
+    /// What `docker network create` would make
+    CreateNetwork(CreateNetwork),
+}
+
+/// A network, as for `docker network create`.
+#[derive(Debug, ClapArgs)]
+pub struct CreateNetwork {
+    /// The driver
+    #[arg(long, short, default_value = "wasm-bridge")]
+    pub driver: DriverName,
+    /// A subnet, as in 10.1.0.0/16; Docker chooses one if there is none
+    #[arg(long = "subnet", value_name = "SUBNET", default_value = "172.30.0.0/16")]
+    pub subnets: Vec<IpNet>,
+    /// The gateway's address in a subnet [default: the subnet's first]
+    #[arg(long = "gateway", value_name = "ADDRESS")]
+    pub gateways: Vec<IpAddr>,
+    /// No way to the outside
+    #[arg(long)]
+    pub internal: bool,
+    /// An option of the driver
+    #[arg(long = "opt", short, value_name = "KEY=VALUE", value_parser = option)]
+    pub options: Vec<(String, String)>,
+    /// The network's id, from which names of links are made
+    #[arg(long, hide = true, default_value = "plan")]
+    pub id: NetworkId,
+}
+
+fn option(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("an option is KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// Options of `doctor`.

@@ -3,9 +3,10 @@
 use std::{io, path::PathBuf, time::SystemTime};
 
 use super::{
-    args::{Command, Driver, Endpoint, Global, Network, Port},
+    args::{Command, Driver, Endpoint, Global, Network, Plan, Port},
     doctor, events,
     output::{self, duration},
+    plan,
 };
 use crate::admin::{
     self,
@@ -54,6 +55,9 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
         Command::Status => {
             let status: Status = get(&socket, "/v1/status").await?;
             if json { Ok(output::json(&status)?) } else { print_status(&status) }
+        }
+        Command::Plan(Plan::CreateNetwork(wanted)) => {
+            plan::create_network(&socket, wanted, json).await
         }
         Command::Doctor(options) => match doctor::run(&socket, options, json).await? {
             true => Ok(()),

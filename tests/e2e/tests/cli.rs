@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use wasmnet_e2e::{BRIDGE, Site, binary};
-use wasmnet_lab::{Host, Lab, Output};
+use wasmnet_lab::{Host, Lab, Output, assert_same_state};
 
 /// Every command that asks a daemon.
 const COMMANDS: [&[&str]; 8] = [
@@ -294,4 +294,42 @@ fn every_command_has_help() {
     let version = lines(&host, &["--version"]);
     assert_eq!(version.len(), 1, "{version:?}");
     assert!(version[0].starts_with("wasmnet "), "{version:?}");
+}
+
+#[test]
+fn a_plan_names_what_a_network_would_be_and_makes_nothing_of_it() {
+    let site = Site::new();
+    let before = site.host.netns_state();
+    let binary = binary();
+    let create = [
+        binary.as_str(),
+        "plan",
+        "create-network",
+        "--subnet",
+        "10.81.1.0/24",
+        "--opt",
+        "com.docker.network.bridge.name=acme0",
+    ];
+    let plan = site.host.run(&create);
+    for line in ["make link acme0", "make address acme0 10.81.1.1/24", "firewall: policy acme0"] {
+        assert!(plan.lines().any(|planned| planned == line), "no \"{line}\":\n{plan}");
+    }
+    assert_same_state(&before, &site.host.netns_state());
+    site.assert_nothing_left();
+
+    site.network("net1", "--subnet 10.81.1.0/24 --opt com.docker.network.bridge.name=acme0");
+    let id = site.docker("network inspect --format {{.Id}} net1");
+    let inspected = site.daemon.json(&["network", "inspect", &id]);
+    let made: Vec<&str> = inspected[0]["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|object| object["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(made.len(), plan.lines().count(), "{made:?} instead of\n{plan}");
+    assert!(made.iter().zip(plan.lines()).all(|(made, planned)| planned.contains(made)), "{plan}");
+
+    let refused =
+        site.host.try_run(&[&create[..], &["--opt", "com.docker.network.driver.mtu=x"]].concat());
+    assert!(!refused.success() && refused.stderr.contains("driver.mtu"), "{refused}");
 }

@@ -1,8 +1,14 @@
 //! `wasmnet doctor`: it finds what is wrong and nothing else, and mends what it says it
 //! can mend.
 
-use serde_json::Value;
-use wasmnet_e2e::{Site, binary};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wasmnet_e2e::{BRIDGE, Plugin, Site, binary, calls};
+use wasmnet_lab::wait_for;
+
+/// How long something may take that happens by itself.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What the doctor finds: kinds and sentences.
 fn examine(site: &Site, more: &[&str]) -> Vec<(String, String)> {
@@ -61,20 +67,34 @@ fn settings_that_keep_traffic_from_passing_are_named() {
 }
 
 #[test]
-fn what_docker_and_the_daemon_do_not_both_know_is_found_and_mended() {
-    let mut site = Site::new();
-    let before = site.host.netns_state();
-    site.network("net1", "");
+fn what_docker_does_not_know_is_found_and_mended() {
+    let site = Site::new();
+    site.network("net1", "--subnet 10.81.1.0/24");
     site.container("one", "--network net1");
-    // Docker forgets the container and the network while the daemon is away.
-    site.daemon.kill();
-    site.docker("rm --force one");
-    site.docker("network rm net1");
-    site.daemon.start_again();
-    assert_finds(&site, "ghost", "which Docker does not know");
+    let before = site.host.netns_state();
+    let id = site.docker("network inspect --format {{.Id}} net1");
+    let mut plugin = Plugin::connect(&site.host, BRIDGE);
+    plugin.call("NetworkDriver.CreateNetwork", &calls::network("ghost", 9, &json!({}))).ok();
+    let endpoint = calls::endpoint(&id, "e1", "10.81.1.77");
+    plugin.call("NetworkDriver.CreateEndpoint", &endpoint).ok();
+
+    assert_finds(&site, "ghost", "the daemon has network ghost, which Docker does not know");
+    assert_finds(&site, "ghost", "endpoint e1 (10.81.1.77) of network net1");
     assert!(examine(&site, &["--fix"]).is_empty(), "not mended");
-    site.assert_nothing_left();
-    wasmnet_lab::assert_same_state(&before, &site.host.netns_state());
+    site.wait_ledger(1, 1);
+    site.assert_pings("one", "10.81.1.1");
+    wait_for("what was a ghost's to be gone", PATIENCE, || site.host.netns_state() == before);
+}
+
+#[test]
+fn what_only_docker_knows_is_found() {
+    let mut site = Site::new();
+    site.network("net1", "");
+    site.daemon.stop();
+    let state = site.host.path_in_data_dir("state");
+    site.host.run(&["rm", "-r", state.to_str().unwrap()]);
+    site.daemon.start_again();
+    assert_finds(&site, "ghost", "Docker has network net1");
 }
 
 #[test]

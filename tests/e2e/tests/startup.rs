@@ -124,6 +124,14 @@ fn files_that_are_missing_are_named() {
     let config = victim.host.put("config.toml", driver_config(&[("acme", "/nowhere/a.wasm")]));
     let sentence = victim.refused(&["--config", config.to_str().unwrap()]);
     assert!(sentence.contains("acme") && sentence.contains("/nowhere/a.wasm"), "{sentence}");
+
+    // Whoever opened it would wait for somebody who writes.
+    let pipe = victim.host.path_in_data_dir("pipe.wasm");
+    let pipe = pipe.to_str().unwrap();
+    victim.host.run(&["mkfifo", pipe]);
+    let config = victim.host.put("config.toml", driver_config(&[("acme", pipe)]));
+    let sentence = victim.refused(&["--config", config.to_str().unwrap()]);
+    assert!(sentence.contains("it is no file"), "{sentence}");
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! What a call would do, without doing it.
+//!
+//! The driver is asked as ever, with its grants and limits, but on a kernel in memory
+//! and a ledger that nobody keeps.
+
+use std::sync::Arc;
+
+use super::{Dispatcher, Error};
+use crate::{
+    grants::{About, Authority},
+    id::DriverName,
+    kernel::{Beside, Kernel, Link, LinkKind, LinkName, Object, ObservedLink, Simulated},
+    ledger::{Caller, Ledger, Scope, Transaction, TxError},
+    model::Network,
+    runtime::CallError,
+    store::Store,
+};
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// The objects that making a network would make, in order.
+    pub async fn plan_network(
+        &self,
+        name: &DriverName,
+        network: &Network,
+    ) -> Result<Vec<Object>, Error> {
+        let failed = |error| Error::Call(CallError::Transaction(error));
+        let kernel = self.likeness().await.map_err(TxError::Kernel).map_err(failed)?;
+        let store = Store::in_memory().map_err(|error| failed(TxError::Ledger(error.into())))?;
+        let ledger = Ledger::open(store).map_err(|error| failed(TxError::Ledger(error)))?;
+        let driver = self.driver(name)?;
+        let caller = Caller {
+            driver: name.clone(),
+            scope: Some(Scope::network(name.clone(), network.id.clone())),
+            limits: driver.settings.limits,
+            authority: Authority::new(Arc::clone(&driver.permits), About::from(network)),
+            events: None,
+        };
+        let transaction = Transaction::begin(Arc::new(kernel), Arc::new(ledger), caller);
+        let answer = driver.create_network(self.call(&driver, &transaction), network).await;
+        let changes = transaction.changes().await;
+        transaction.roll_back().await;
+        driver.judge(answer)?;
+        let mut made: Vec<_> = changes.objects.into_values().flatten().collect();
+        made.sort_by_key(|entry| entry.sequence);
+        Ok(made.into_iter().map(|entry| entry.object).collect())
+    }
+
+    /// A kernel in memory with the bridges that there are, which a network may want to use.
+    async fn likeness(&self) -> Result<Simulated, crate::kernel::Error> {
+        let snapshot = self.kernel.look(&Beside::default()).await?;
+        let kernel = Simulated::default();
+        for (name, link) in snapshot.links.iter().filter(|(_, link)| link.kind == "bridge") {
+            kernel.create(&Object::Link(bridge(name, link))).await?;
+        }
+        Ok(kernel)
+    }
+}
+
+fn bridge(name: &LinkName, link: &ObservedLink) -> Link {
+    Link {
+        name: name.clone(),
+        kind: LinkKind::Bridge,
+        mtu: None,
+        mac: link.mac,
+        master: None,
+        up: link.up,
+        hairpin: false,
+        isolated: false,
+        adopted: false,
+        alias: String::new(),
+    }
+}

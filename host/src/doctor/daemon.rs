@@ -10,6 +10,8 @@ use crate::{
 pub async fn examine(dispatcher: &Dispatcher) -> Vec<Finding> {
     let mut findings = drivers(dispatcher);
     findings.extend(reconcile::examine(dispatcher).await);
+    // What is on its way out is no leak; what is left after this the kernel will not give up.
+    dispatcher.ledger().reap(&**dispatcher.kernel(), None).await;
     let doomed = dispatcher.ledger().read().objects.doomed();
     findings.extend(doomed.iter().map(|(key, _)| {
         let wrong = format!("{key} is deleted, but still in the kernel");

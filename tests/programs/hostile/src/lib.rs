@@ -71,7 +71,7 @@ impl NetworkDriver for Hostile {
         let own = endpoint.ipv4.map(|net| net.address);
         let victim = target(network).and_then(|target| target.parse::<std::net::IpAddr>().ok());
         for port in ports {
-            let mut port = port.clone();
+            let mut port = *port;
             let to = match attack(network).as_deref() {
                 Some("publish-for-another") => victim.map(Into::into),
                 _ => own,

@@ -1,5 +1,7 @@
 //! Attacks while a network is made.
 
+#![allow(clippy::print_stdout, reason = "one of the attacks")]
+
 use wasmnet_sdk::{
     Error, IpFamily, IpNetwork, Network, addresses, firewall, ipnet::IpNet, links, log, random,
     routes, store, sysctl,
@@ -130,7 +132,7 @@ fn first_error(times: u32, mut step: impl FnMut(u32) -> Result<(), Error>) -> Re
 #[allow(unconditional_recursion, reason = "that is the attack")]
 fn recurse(depth: u64) -> u64 {
     let room = std::hint::black_box([depth; 64]);
-    recurse(depth + 1) + room[usize::from(depth % 2 == 0)]
+    recurse(depth + 1) + room[usize::from(depth.is_multiple_of(2))]
 }
 
 /// Each name has to be refused; the last one's answer is the call's.

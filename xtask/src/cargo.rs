@@ -49,6 +49,19 @@ pub fn test(filters: &[String]) -> Result<u8, command::Error> {
     show(cargo)
 }
 
+/// Runs one test of the end-to-end tests, showing what it says, and returns the runner's
+/// exit code.
+pub fn test_one(
+    name: &str,
+    environment: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<u8, command::Error> {
+    let mut cargo = cargo();
+    // The whole workspace's features, as above.
+    cargo.args(["test", "--workspace", "--test", "e2e", "--", "--exact", "--nocapture", name]);
+    cargo.envs(environment);
+    show(cargo)
+}
+
 /// Checks formatting and lints, both in any case, and returns an exit code.
 pub fn check() -> Result<u8, command::Error> {
     let mut format = cargo();

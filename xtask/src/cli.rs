@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::steps::{Failed, Steps};
-use crate::{bench, cargo, command, demo, engine, install, rust, terminal};
+use crate::{bench, cargo, command, demo, engine, install, rust, soak, terminal};
 
 /// The project's chores
 ///
@@ -46,6 +46,13 @@ enum Task {
         #[arg(value_name = "FILTER")]
         filters: Vec<String>,
     },
+    /// Let much happen at random while the daemon is killed again and again
+    ///
+    /// On a test host with a real engine: networks, containers, connections and ports, asked
+    /// for by several at a time. In between, and in the end, engine, daemon and kernel must
+    /// say the same, and packets must go where they should. `cargo xtask test` does it for a
+    /// minute. Needs root.
+    Soak(soak::Options),
     /// Get another Docker engine to test with
     ///
     /// Makes a small Debian below the target directory, with packages from the mirror that
@@ -79,6 +86,9 @@ enum Error {
     /// The bench could not measure.
     #[error(transparent)]
     Bench(#[from] bench::Error),
+    /// The soak could not begin.
+    #[error(transparent)]
+    Soak(#[from] soak::Error),
     /// The engine could not be made.
     #[error(transparent)]
     Engine(#[from] engine::Error),
@@ -102,6 +112,7 @@ fn run(task: &Task) -> Result<u8, Error> {
         Task::Demo => Ok(demo::run(&mut steps)?),
         Task::Bench(options) => Ok(bench::run(&mut steps, options)?),
         Task::Test { filters } => test(&mut steps, filters),
+        Task::Soak(options) => Ok(soak::run(&mut steps, options)?),
         Task::Engine { suite } => Ok(engine::run(&mut steps, *suite)?),
         Task::Check => check(&mut steps),
         Task::Ci => {

@@ -12,6 +12,7 @@ mod engine;
 mod install;
 mod programs;
 mod rust;
+mod soak;
 mod stage;
 mod steps;
 mod terminal;

@@ -5,13 +5,14 @@
 mod daemon;
 mod plugin;
 mod site;
+pub mod soak;
 mod tries;
 mod units;
 
 pub use self::{
     daemon::{Daemon, binary, json, serve},
     plugin::{Bench, Plugin, Reply, calls, driver_config},
-    site::{Site, publish},
+    site::{Site, publish, without_jumps},
     tries::Tries,
     units::Unit,
 };

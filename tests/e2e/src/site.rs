@@ -219,6 +219,14 @@ pub fn publish(port: &str) -> String {
     transports().iter().map(|transport| format!("--publish {port}/{transport} ")).collect()
 }
 
+/// Network state without the engine's jumps to DOCKER-USER: it looks for its jump
+/// before it adds it, and so has several when networks are made at once.
+pub fn without_jumps(state: &str) -> String {
+    let is_jump = |line: &str| line.contains(" FORWARD: ") && line.ends_with(" DOCKER-USER");
+    let lines: Vec<&str> = state.lines().filter(|line| !is_jump(line)).collect();
+    lines.join("\n")
+}
+
 fn words(command: &str) -> Vec<&str> {
     command.split_whitespace().collect()
 }

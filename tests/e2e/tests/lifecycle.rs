@@ -3,7 +3,7 @@
 use std::thread;
 
 use serde_json::Value;
-use wasmnet_e2e::{BRIDGE, Site};
+use wasmnet_e2e::{BRIDGE, Site, without_jumps};
 use wasmnet_lab::assert_same_state;
 
 /// The networks of these tests, and the address that the container has on each.
@@ -137,14 +137,6 @@ fn networks_come_and_go_at_once() {
     });
     site.assert_nothing_left();
     assert_same_state(&before, &without_jumps(&site.host.netns_state()));
-}
-
-/// Network state without the engine's jumps to DOCKER-USER: it looks for its jump
-/// before it adds it, and so has several when networks are made at once.
-fn without_jumps(state: &str) -> String {
-    let is_jump = |line: &str| line.contains(" FORWARD: ") && line.ends_with(" DOCKER-USER");
-    let lines: Vec<&str> = state.lines().filter(|line| !is_jump(line)).collect();
-    lines.join("\n")
 }
 
 /// A network's whole life, twice, with a container in it.

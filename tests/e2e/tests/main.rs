@@ -40,5 +40,7 @@ mod reboot;
 mod replay;
 /// The daemon or the engine ends, in order or not, and starts again.
 mod restart;
+/// Much at once at random, while the daemon is killed again and again.
+mod soak;
 /// A daemon that cannot start says why, and changes nothing.
 mod startup;

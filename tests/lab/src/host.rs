@@ -1,11 +1,13 @@
 //! One test host.
 
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -175,6 +177,17 @@ impl Host {
         let socket = self.core.path_in_run("docker.sock");
         api::request(&socket, method, path, body, DEFAULT_LIMIT)
             .unwrap_or_else(|error| panic!("host {}: {method} {path}: {error}", self.name()))
+    }
+
+    /// The same for a request that may get no answer within `limit`.
+    pub fn try_docker_api(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> io::Result<Answer> {
+        api::request(&self.core.path_in_run("docker.sock"), method, path, body, limit)
     }
 
     /// A path in the host's own directory; the same inside and outside.

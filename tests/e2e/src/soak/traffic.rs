@@ -1,0 +1,122 @@
+//! Whether packets go where they should.
+
+use std::{process::Command, thread};
+
+use wasmnet_lab::{Place, Server, Transport};
+
+use super::{
+    picture::{Container, Picture},
+    report::Report,
+};
+use crate::Site;
+
+/// A container that can be asked at port 80.
+struct Member<'p> {
+    container: &'p Container,
+    place: Place,
+    _servers: [Server; 2],
+}
+
+/// Who does not reach whom, and should; or does, and should not.
+pub(super) fn faults(site: &Site, picture: &Picture, report: &Report) -> Vec<String> {
+    let members: Vec<Member<'_>> = picture
+        .containers
+        .iter()
+        .map(|container| {
+            let place = Place::container(&site.host, &container.name);
+            let servers = [Transport::Tcp, Transport::Udp].map(|with| place.serve(with, 80));
+            Member { container, place, _servers: servers }
+        })
+        .collect();
+    let outside = Place::host(site.lab.outside());
+    thread::scope(|scope| {
+        let members = &members;
+        let pinging: Vec<_> = members
+            .iter()
+            .map(|from| scope.spawn(move || unreached(from, members, picture, report)))
+            .collect();
+        let mut faults = unpublished(site, &outside, members, picture, report);
+        faults.extend(pinging.into_iter().flat_map(|thread| thread.join().unwrap()));
+        faults
+    })
+}
+
+/// The neighbours that a container should reach and does not, or the other way round.
+fn unreached(
+    from: &Member<'_>,
+    members: &[Member<'_>],
+    picture: &Picture,
+    report: &Report,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for to in members.iter().filter(|to| to.container.name != from.container.name) {
+        for (id, endpoint) in &to.container.endpoints {
+            let Some(network) = picture.networks.get(id) else { continue };
+            if !from.container.endpoints.contains_key(id) {
+                continue;
+            }
+            let wanted = network.option("enable_icc") != "false";
+            let reached = pings(&from.place, &endpoint.address);
+            report.count("pings", 1);
+            if reached != wanted {
+                let (one, other) = (&from.container.name, &to.container.name);
+                let on = &network.name;
+                faults.push(format!(
+                    "{one} reaches {other} on {on} at {}: {reached}",
+                    endpoint.address
+                ));
+            }
+        }
+    }
+    faults
+}
+
+/// The published ports that do not answer.
+fn unpublished(
+    site: &Site,
+    outside: &Place,
+    members: &[Member<'_>],
+    picture: &Picture,
+    report: &Report,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for member in members {
+        let container = member.container;
+        let is_of = |port: &&serde_json::Value| {
+            let endpoint = port["endpoint"].as_str();
+            container.endpoints.values().any(|own| Some(own.id.as_str()) == endpoint)
+        };
+        let published: Vec<_> = picture.ports.iter().filter(is_of).collect();
+        let leads_out = |id: &String| picture.networks.get(id).is_some_and(|net| !net.internal);
+        let should =
+            if container.endpoints.keys().any(leads_out) { container.ports.len() } else { 0 };
+        let mut containers: Vec<_> =
+            published.iter().map(|port| port["protocol"].as_str()).collect();
+        containers.sort_unstable();
+        containers.dedup();
+        if containers.len() != should {
+            faults.push(format!(
+                "{} should publish {:?} and publishes {published:?}",
+                container.name,
+                if should == 0 { &[] } else { container.ports.as_slice() },
+            ));
+        }
+        for port in published {
+            let host = port["host"].as_str().and_then(|host| host.strip_prefix("0.0.0.0:"));
+            let Some(number) = host.and_then(|number| number.parse::<u16>().ok()) else { continue };
+            let transport = if port["protocol"] == "udp" { Transport::Udp } else { Transport::Tcp };
+            let to = (site.host.address(), number).into();
+            report.count("published ports asked", 1);
+            match outside.ask(transport, to) {
+                Ok(seen) if seen.by == container.name => {}
+                other => faults.push(format!("{transport} {to} of {}: {other:?}", container.name)),
+            }
+        }
+    }
+    faults
+}
+
+fn pings(from: &Place, to: &str) -> bool {
+    let ping = || Command::new("busybox").args(["ping", "-q", "-c", "1", "-W", "1", to]).output();
+    from.within(ping).is_ok_and(|output| output.status.success())
+}

@@ -238,3 +238,12 @@ impl std::fmt::Display for Protocol {
         })
     }
 }
+
+// === impl Network ===
+
+impl Network {
+    /// Its pools, of both families.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.ipv4.iter().chain(&self.ipv6)
+    }
+}

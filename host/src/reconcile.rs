@@ -12,6 +12,7 @@
 
 mod plan;
 mod schedule;
+mod stranded;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -28,6 +29,7 @@ use tokio::{
 use self::{
     plan::{Plan, Repair},
     schedule::Schedule,
+    stranded::Stranded,
 };
 use crate::{
     dispatch::Dispatcher,
@@ -35,8 +37,8 @@ use crate::{
     error::chain,
     events::{About, What, Wrong, of_changes},
     id::{self, NetworkId},
-    kernel::{self, Event, Kernel, LinkName, Object, Undo},
-    ledger::{self, Changes, Scope},
+    kernel::{self, Beside, Event, Kernel, LinkName, Object, Undo},
+    ledger::{self, Changes, EndpointKey, Scope},
     store::Lasting,
 };
 
@@ -48,6 +50,8 @@ const GATHER: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_millis(500);
 /// How often in a row a network is looked at while there is something to put back.
 const ROUNDS: usize = 3;
+/// How often endpoints are looked at that no container may have.
+const LOOK_FOR_STRANDED: Duration = Duration::from_secs(10);
 /// Where the kernel says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -140,6 +144,9 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
     full_sync.tick().await;
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut look_for_stranded = tokio::time::interval(LOOK_FOR_STRANDED);
+    look_for_stranded.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stranded = Stranded::default();
     // When the firewall is to be looked at: one look for many changes.
     let mut firewall_due: Option<Instant> = None;
     let mut schedule = Schedule::default();
@@ -192,6 +199,10 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
                 if kernel.is_firewall_silent().await {
                     repair_firewall(&dispatcher).await;
                 }
+                false
+            }
+            _ = look_for_stranded.tick() => {
+                evict_stranded(&dispatcher, &mut stranded).await;
                 false
             }
             _ = full_sync.tick() => true,
@@ -252,6 +263,22 @@ pub async fn repair_all(dispatcher: &Dispatcher) {
     dispatcher.ledger().reap(&**dispatcher.kernel(), None).await;
     for network in differing(dispatcher).await {
         repair_network(dispatcher, &network, true).await;
+    }
+}
+
+/// Evicts the endpoints that the engine seems to have forgotten.
+async fn evict_stranded(dispatcher: &Arc<Dispatcher>, stranded: &mut Stranded) {
+    if dispatcher.ledger().read().endpoints.is_empty() {
+        return;
+    }
+    let Ok(snapshot) = dispatcher.kernel().look(&Beside::default()).await else { return };
+    let late = stranded.look(&dispatcher.ledger().read(), &snapshot, Instant::now());
+    for EndpointKey { network, endpoint } in late {
+        let dispatcher = Arc::clone(dispatcher);
+        // Apart: a network's lock may be held for a while.
+        tokio::spawn(async move {
+            dispatcher.evict(&network, &endpoint, "no container has its link").await;
+        });
     }
 }
 

@@ -9,6 +9,9 @@ use crate::{
     model::{Network, Node, Options, Pool},
 };
 
+/// The address spaces of the engine's own IPAM, in which no two networks overlap.
+const ENGINES_OWN: [&str; 2] = ["LocalDefault", "GlobalDefault"];
+
 // === impl Dispatcher ===
 
 impl Dispatcher {
@@ -63,6 +66,7 @@ impl Dispatcher {
             let repeated = record.driver == *name && record.network == network;
             return if repeated { Ok(()) } else { Err(Error::NetworkExists(network.id)) };
         }
+        self.delete_displaced(name, &network).await;
         let driver = self.driver(name)?;
         let id = network.id.clone();
         let transaction =
@@ -74,6 +78,30 @@ impl Dispatcher {
         self.commit(&transaction).await?;
         tracing::info!(driver = %name, network = %id, "network created");
         Ok(())
+    }
+
+    /// Deletes networks whose subnet the engine now gives to another: it has deleted them,
+    /// and that call was lost with a daemon that died. It asks only once.
+    async fn delete_displaced(&self, name: &DriverName, new: &Network) {
+        let displaced: Vec<NetworkId> = {
+            let state = self.ledger.read();
+            let joined = |id: &NetworkId| {
+                state.endpoints_of(id).any(|(_, endpoint)| endpoint.joined.is_some())
+            };
+            state
+                .networks
+                .iter()
+                .filter(|(_, record)| record.driver == *name && displaces(new, &record.network))
+                .map(|(id, _)| id.clone())
+                .filter(|id| !joined(id))
+                .collect()
+        };
+        for id in displaced {
+            tracing::warn!(driver = %name, network = %id, by = %new.id, "stale network removed: its subnet was given to another");
+            if let Err(error) = self.delete_network(name, &id).await {
+                tracing::warn!(error = %crate::error::chain(&error), "while removing a stale network");
+            }
+        }
     }
 
     /// Deletes a network with everything in it, even if the driver fails.
@@ -156,6 +184,22 @@ impl Dispatcher {
         self.network_record(name, id)
             .ok_or_else(|| Error::NoNetwork { driver: name.clone(), network: id.clone() })
     }
+}
+
+/// Whether the engine could not have given `new` its subnets while it had the other. That is
+/// so where its own IPAM gives them out; others may have their reasons. It lets two networks
+/// share a subnet if their ranges differ, but never a gateway's address.
+fn displaces(new: &Network, other: &Network) -> bool {
+    let clash = |new: &Pool, other: &Pool| {
+        let overlap = other.subnet.contains(&new.subnet) || new.subnet.contains(&other.subnet);
+        let shared =
+            new.subnet == other.subnet && (new.gateway.is_none() || new.gateway != other.gateway);
+        ENGINES_OWN.contains(&new.address_space.as_str())
+            && new.address_space == other.address_space
+            && overlap
+            && !shared
+    };
+    new.pools().any(|new| other.pools().any(|other| clash(new, other)))
 }
 
 /// The answer to a call that happened although the driver may have failed in it.

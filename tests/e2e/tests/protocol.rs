@@ -12,6 +12,7 @@ use wasmnet_e2e::{BRIDGE, Bench, calls};
 mod busy;
 mod ipam;
 mod repeated;
+mod unheard;
 
 /// All methods that have a body, IPAM's apart.
 const METHODS: [&str; 14] = [

@@ -214,7 +214,11 @@ impl Flow {
         self.socket.send_to(b"?", mapped)?;
         loop {
             let mut buffer = [0; 256];
-            let (length, from) = self.socket.recv_from(&mut buffer)?;
+            let (length, from) = match self.socket.recv_from(&mut buffer) {
+                // Whoever waits for a limited time is told of signals that do not concern him.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                received => received?,
+            };
             // An answer from another address is none: a connected socket would drop it.
             if from.ip().to_canonical() == to.ip() && from.port() == to.port() {
                 return parse(&buffer[..length]);

@@ -15,6 +15,7 @@ mod report;
 mod traffic;
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     str::FromStr,
@@ -37,8 +38,13 @@ use crate::{Daemon, Site, without_jumps};
 const USERS: usize = 5;
 /// Operations between two checks.
 const ROUND: usize = 100;
-/// What the engine has not told the daemon, the daemon finds out in this time.
-const SETTLING: Duration = Duration::from_secs(15);
+/// How long what has been answered may take to be done.
+const SETTLING: Duration = Duration::from_secs(5);
+/// In this time the daemon gets rid of what the engine has given up without its hearing of
+/// it: an endpoint may be on the host for a minute, and somebody looks every ten seconds.
+const FORGETTING: Duration = Duration::from_secs(80);
+/// What tells that the daemon may not have heard of it.
+const UNHEARD: &str = " of the daemon only: ";
 /// The generator of who kills the daemon.
 const KILLER: u64 = 1000;
 /// How many findings are enough.
@@ -90,6 +96,7 @@ pub fn run(options: &Options) {
     let mut site = Site::new();
     let before = without_jumps(&site.host.netns_state());
     let (beliefs, report) = (Beliefs::default(), Report::new());
+    let mut unheard = BTreeMap::new();
     let mut round = 0;
     while report.elapsed() < options.time
         && report.operations() < options.operations
@@ -97,7 +104,7 @@ pub fn run(options: &Options) {
     {
         let end = (report.operations() + ROUND).min(options.operations);
         play(&mut site, &beliefs, &report, end, options.seed.wrapping_add(round));
-        check(&site, &report);
+        check(&site, &report, &mut unheard);
         beliefs.refresh(&site.host);
         say(&report.to_string());
         round += 1;
@@ -185,17 +192,33 @@ fn read_log(daemon: &Daemon, report: &Report) {
 }
 
 /// Looks whether everybody says the same, and whether packets go where they should.
-fn check(site: &Site, report: &Report) {
+/// `unheard` is what the daemon alone knows, and since when.
+fn check(site: &Site, report: &Report, unheard: &mut BTreeMap<String, Instant>) {
     let deadline = Instant::now() + SETTLING;
-    let picture = loop {
+    let (picture, contradictions) = loop {
         let picture = Picture::take(&site.host);
         let contradictions = picture.contradictions();
         if contradictions.is_empty() || Instant::now() > deadline {
-            contradictions.into_iter().for_each(|found| report.find(found));
-            break picture;
+            break (picture, contradictions);
         }
         thread::sleep(Duration::from_millis(200));
     };
+    let now = Instant::now();
+    unheard.retain(|contradiction, _| contradictions.contains(contradiction));
+    for contradiction in contradictions {
+        if !contradiction.contains(UNHEARD) {
+            report.find(contradiction);
+            continue;
+        }
+        let since = *unheard.entry(contradiction.clone()).or_insert_with(|| {
+            report.count("losses unheard of", 1);
+            report.write(&contradiction);
+            now
+        });
+        if now - since > FORGETTING {
+            report.find(contradiction);
+        }
+    }
     traffic::faults(site, &picture, report).into_iter().for_each(|found| report.find(found));
     report.count("checks", 1);
     report.write("checked");

@@ -51,17 +51,21 @@ impl Picture {
             Value::Array(list) => list,
             other => panic!("{path}: {other}"),
         };
+        let inspect = |path: String| host.docker_api("GET", &path, None).body;
         let networks = list("/networks");
         let networks = networks.iter().filter(|network| network["Driver"] == BRIDGE);
+        // Only this way it tells what the network is connected to.
+        let networks: Vec<Value> = networks
+            .map(|network| inspect(format!("/networks/{}", text(&network["Id"]))))
+            .collect();
         let containers = list("/containers/json");
         let containers = containers.iter().map(|container| text(&container["Id"]));
         let array = |value: Value| value.as_array().cloned().unwrap_or_default();
         Self {
-            networks: networks.map(|of| (text(&of["Id"]), Network::of(of))).collect(),
             containers: containers
-                .map(|id| host.docker_api("GET", &format!("/containers/{id}/json"), None).body)
-                .map(|inspected| Container::of(&inspected))
+                .map(|id| Container::of(&inspect(format!("/containers/{id}/json")), &networks))
                 .collect(),
+            networks: networks.iter().map(|of| (text(&of["Id"]), Network::of(of))).collect(),
             ours: array(json(host, &["network", "ls"])),
             ports: array(json(host, &["port", "ls"])),
             host: host.clone(),
@@ -239,13 +243,15 @@ impl Network {
 // === impl Container ===
 
 impl Container {
-    fn of(inspected: &Value) -> Self {
-        let networks = inspected["NetworkSettings"]["Networks"].as_object().cloned();
-        let endpoints = networks.unwrap_or_default().into_iter().filter_map(|(_, endpoint)| {
+    /// From what the engine tells of it and of the networks. Of its networks it tells, too,
+    /// but for a container that it failed to connect it goes on telling what it had planned.
+    fn of(inspected: &Value, networks: &[Value]) -> Self {
+        let endpoints = networks.iter().filter_map(|network| {
+            let endpoint = network["Containers"].get(text(&inspected["Id"]))?;
             let id = text(&endpoint["EndpointID"]);
-            let address = text(&endpoint["IPAddress"]);
-            let network = text(&endpoint["NetworkID"]);
-            (!id.is_empty()).then_some((network, Endpoint { id, address }))
+            let address = text(&endpoint["IPv4Address"]);
+            let address = address.split('/').next().unwrap_or_default().to_owned();
+            Some((text(&network["Id"]), Endpoint { id, address }))
         });
         let ports = inspected["HostConfig"]["PortBindings"].as_object().cloned();
         Self {
@@ -264,10 +270,7 @@ fn compare<T: Ord + std::fmt::Debug>(
     (other, there): (&str, &BTreeSet<T>),
 ) {
     for (who, only) in [(one, here.difference(there)), (other, there.difference(here))] {
-        let only: Vec<&T> = only.collect();
-        if !only.is_empty() {
-            found.push(format!("{what} of {who} only: {only:?}"));
-        }
+        found.extend(only.map(|it| format!("{what} of {who} only: {it:?}")));
     }
 }
 

@@ -41,10 +41,14 @@ impl Report {
         self.lock().operations
     }
 
-    /// Something that must not be.
+    /// Something that must not be. What stays counts once.
     pub(super) fn find(&self, finding: String) {
         self.write(&format!("FOUND {finding}"));
-        self.lock().findings.push(finding);
+        let mut notes = self.lock();
+        if !notes.findings.contains(&finding) {
+            super::say(&format!("FOUND {finding}"));
+            notes.findings.push(finding);
+        }
     }
 
     /// An operation and what came of it.

@@ -1,17 +1,29 @@
 //! What the daemon finds: drivers, and the kernel beside the ledger.
 
+use std::time::Duration;
+
 use super::{Finding, Fix, Kind};
 use crate::{
     dispatch::{Dispatcher, Error, Slot},
     reconcile,
 };
 
+/// How long a difference must last to be one; repairs take less than a second.
+const SECOND_LOOK: Duration = Duration::from_millis(1500);
+
 /// Everything that the daemon sees to be wrong.
 pub async fn examine(dispatcher: &Dispatcher) -> Vec<Finding> {
     let mut findings = drivers(dispatcher);
-    findings.extend(reconcile::examine(dispatcher).await);
     // What is on its way out is no leak; what is left after this the kernel will not give up.
     dispatcher.ledger().reap(&**dispatcher.kernel(), None).await;
+    let mut differences = reconcile::examine(dispatcher).await;
+    if !differences.is_empty() {
+        // Calls and repairs go on meanwhile; only what stays is wrong.
+        tokio::time::sleep(SECOND_LOOK).await;
+        let still = reconcile::examine(dispatcher).await;
+        differences.retain(|finding| still.contains(finding));
+    }
+    findings.extend(differences);
     let doomed = dispatcher.ledger().read().objects.doomed();
     findings.extend(doomed.iter().map(|(key, _)| {
         let wrong = format!("{key} is deleted, but still in the kernel");

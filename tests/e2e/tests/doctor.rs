@@ -80,7 +80,8 @@ fn what_docker_does_not_know_is_found_and_mended() {
 
     assert_finds(&site, "ghost", "the daemon has network ghost, which Docker does not know");
     assert_finds(&site, "ghost", "endpoint e1 (10.81.1.77) of network net1");
-    assert!(examine(&site, &["--fix"]).is_empty(), "not mended");
+    let left = examine(&site, &["--fix"]);
+    assert!(left.is_empty(), "not mended: {left:?}");
     site.wait_ledger(1, 1);
     site.assert_pings("one", "10.81.1.1");
     wait_for("what was a ghost's to be gone", PATIENCE, || site.host.netns_state() == before);

@@ -35,9 +35,6 @@ pub struct Grants {
     /// Whether its containers may be reached by their own addresses from elsewhere.
     #[serde(skip_serializing_if = "is_false")]
     pub direct_access: bool,
-    /// Whether it may keep files, in a folder of its own.
-    #[serde(skip_serializing_if = "is_false")]
-    pub files: bool,
 }
 
 /// A kind of link, as ip-link(8) spells it.

@@ -170,6 +170,23 @@ impl Dispatcher {
         result.map_err(Into::into)
     }
 
+    /// What has to happen happens, whatever the driver said: the transaction to do it in,
+    /// without what a failing driver did, and its failure.
+    async fn insist(
+        &self,
+        transaction: Transaction,
+        asked: Result<(), Error>,
+        again: impl FnOnce() -> Transaction,
+    ) -> (Transaction, Option<Error>) {
+        match asked {
+            Ok(()) => (transaction, None),
+            Err(error) => {
+                transaction.roll_back().await;
+                (again(), Some(error))
+            }
+        }
+    }
+
     /// Makes what a call did durable, and tells what it was.
     async fn commit(&self, transaction: &Transaction) -> Result<(), Error> {
         self.commit_as(transaction, Lasting::Durable).await

@@ -10,6 +10,7 @@
 //! half a call. What the daemon does itself is announced too: mostly it is as the ledger
 //! says and nothing follows, else a look finds nothing to do.
 
+mod examine;
 mod plan;
 mod schedule;
 mod stranded;
@@ -26,6 +27,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
+pub use self::examine::examine;
 use self::{
     plan::{Plan, Repair},
     schedule::Schedule,
@@ -33,10 +35,9 @@ use self::{
 };
 use crate::{
     dispatch::Dispatcher,
-    doctor::{Finding, Fix, Kind},
     error::chain,
-    events::{About, What, Wrong, of_changes},
-    id::{self, NetworkId},
+    events::{About, What, of_changes},
+    id::NetworkId,
     kernel::{self, Beside, Event, Kernel, LinkName, Object, Undo},
     ledger::{self, Changes, EndpointKey, Scope},
     store::Lasting,
@@ -215,46 +216,6 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
             }
         }
     }
-}
-
-/// Compares everything with the ledger, without changing anything.
-pub async fn examine(dispatcher: &Dispatcher) -> Vec<Finding> {
-    let ledger = dispatcher.ledger();
-    let beside = plan::beside(&ledger.read(), None);
-    let snapshot = match dispatcher.kernel().look(&beside).await {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            let advice = "see the daemon's log; it needs CAP_NET_ADMIN";
-            return vec![Finding::new(Kind::Drift, chain(&error), advice)];
-        }
-    };
-    let state = ledger.read();
-    let mut findings = Vec::new();
-    for network in state.networks.keys() {
-        let Plan { repairs, dead } = plan::plan(&state, &snapshot, network);
-        for Repair { object, wrong, fields, .. } in repairs {
-            let what = match wrong {
-                Wrong::Missing => "is missing".to_owned(),
-                Wrong::Changed => {
-                    let fields: Vec<&str> = fields.into_iter().collect();
-                    format!("has been changed ({})", fields.join(", "))
-                }
-            };
-            let wrong = format!("{} {what}", object.key());
-            findings.push(Finding::fixable(Kind::Drift, wrong, Fix::Repair));
-        }
-        for endpoint in dead {
-            let wrong = format!("endpoint {}: its link is gone", id::short(endpoint.as_str()));
-            let fix = Fix::DeleteEndpoint { network: network.clone(), endpoint };
-            findings.push(Finding::fixable(Kind::Drift, wrong, fix));
-        }
-    }
-    for link in plan::orphans(&state, &snapshot) {
-        let wrong = format!("link {link} looks like ours, but no network has it");
-        let advice = "restart the daemon, which then removes it";
-        findings.push(Finding::new(Kind::Leak, wrong, advice));
-    }
-    findings
 }
 
 /// Compares everything with the ledger now, and puts it back.

@@ -24,10 +24,9 @@ use rustix::process::geteuid;
 use self::docker::Docker;
 use self::table::Table;
 use crate::cli::chain;
-use crate::command::tail;
-use crate::stage::{self, Stage};
+use crate::stage::{self, Stage, on_stage};
 use crate::steps::{Failed, Live, Steps};
-use crate::{cargo, install, rust, terminal};
+use crate::{cargo, install, rust};
 
 /// Names a daemon to measure in place of the one that would be built.
 const DAEMON: &str = "WASMNET_LAB_DAEMON";
@@ -119,35 +118,18 @@ pub fn run(steps: &mut Steps, options: &Options) -> Result<u8, Error> {
     install::packages(steps, &[install::LAB, install::IPERF])?;
     let daemon = daemon(steps)?;
 
-    steps.heading("On a throw-away host");
-    let make = "unshare --net --mount --uts --pid";
-    let mut stage = steps.step("make the host", make, |_| Stage::new("bench", daemon))?;
     let mut measured = Measured::new();
-    let done = measure(steps, options, &mut stage, &mut measured);
-    let code = match done {
-        Ok(machine) => {
-            report::show(steps, &measured);
-            if options.only.is_none() {
-                steps.step("write the report", "docs/bench.md docs/bench.svg", |_| {
-                    report::write(&machine, options, &measured)
-                })?;
-            }
-            0
+    let played = on_stage(steps, "bench", daemon, |steps, stage| {
+        let machine = measure(steps, options, stage, &mut measured)?;
+        report::show(steps, &measured);
+        if options.only.is_none() {
+            steps.step("write the report", "docs/bench.md docs/bench.svg", |_| {
+                report::write(&machine, options, &measured)
+            })?;
         }
-        Err(_) if stage.is_interrupted() => {
-            terminal::error("interrupted");
-            1
-        }
-        Err(failed) => {
-            terminal::error(&chain(&failed));
-            if let Some(log) = stage.daemon_log() {
-                terminal::excerpt("the end of the daemon's log", &tail(&log));
-            }
-            1
-        }
-    };
-    steps.step("remove the host", "exit", |_| stage.end())?;
-    Ok(code)
+        Ok(())
+    })?;
+    Ok(u8::from(!played))
 }
 
 /// The daemon's program.

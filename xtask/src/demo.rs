@@ -5,11 +5,9 @@
 
 use rustix::process::geteuid;
 
-use crate::cli::chain;
-use crate::command::tail;
-use crate::stage::Stage;
+use crate::stage::{Stage, on_stage};
 use crate::steps::{Failed, Steps};
-use crate::{cargo, install, rust, terminal};
+use crate::{cargo, install, rust};
 
 /// Why the demo could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -35,31 +33,14 @@ pub fn run(steps: &mut Steps) -> Result<u8, Error> {
     rust::target(steps)?;
     let daemon = steps.step("build the daemon", cargo::BUILD_DAEMON, cargo::build_daemon)?;
 
-    steps.heading("On a throw-away host");
-    let make = "unshare --net --mount --uts --pid";
-    let mut stage = steps.step("make the host", make, |_| Stage::new("demo", daemon))?;
-    let code = match play(steps, &mut stage) {
-        Ok(()) => 0,
-        Err(_) if stage.is_interrupted() => {
-            terminal::error("interrupted");
-            1
-        }
-        Err(failed) => {
-            terminal::error(&chain(&failed));
-            if let Some(log) = stage.daemon_log() {
-                terminal::excerpt("the end of the daemon's log", &tail(&log));
-            }
-            1
-        }
-    };
-    steps.step("remove the host", "exit", |_| stage.end())?;
-    if code == 0 {
+    let played = on_stage(steps, "demo", daemon, play)?;
+    if played {
         steps.say(&format!(
             "Two containers talked over a network that a WebAssembly component made ({}).",
             steps.elapsed()
         ));
     }
-    Ok(code)
+    Ok(u8::from(!played))
 }
 
 /// What happens on the host.

@@ -12,6 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::cli::chain;
+use crate::command::tail;
+use crate::steps::{Failed, Steps};
+use crate::terminal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use wasmnet_lab::{Engine, Host, Lab, Process, Signal, wait_for};
 
@@ -181,6 +185,32 @@ impl Stage {
     fn go_on(&self) -> Result<(), Error> {
         if self.is_interrupted() { Err(Error::Interrupted) } else { Ok(()) }
     }
+}
+
+/// Makes a host, plays on it and removes it, whatever happened. Says whether all went well;
+/// what did not has been told then.
+pub fn on_stage(
+    steps: &mut Steps,
+    name: &str,
+    daemon: PathBuf,
+    play: impl FnOnce(&mut Steps, &mut Stage) -> Result<(), Failed>,
+) -> Result<bool, Failed> {
+    steps.heading("On a throw-away host");
+    let make = "unshare --net --mount --uts --pid";
+    let mut stage = steps.step("make the host", make, |_| Stage::new(name, daemon))?;
+    let played = play(steps, &mut stage);
+    if let Err(failed) = &played {
+        if stage.is_interrupted() {
+            terminal::error("interrupted");
+        } else {
+            terminal::error(&chain(failed));
+            if let Some(log) = stage.daemon_log() {
+                terminal::excerpt("the end of the daemon's log", &tail(&log));
+            }
+        }
+    }
+    steps.step("remove the host", "exit", |_| stage.end())?;
+    Ok(played.is_ok())
 }
 
 /// Turns a panic into an error, without the usual printing.

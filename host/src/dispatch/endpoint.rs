@@ -246,7 +246,8 @@ impl Dispatcher {
         }
         let key = EndpointKey { network: network.clone(), endpoint: endpoint.clone() };
         let scope = scope_of(name, &key);
-        let transaction = self.begin(name, Some(scope.clone()), Some(&of.network));
+        let begin = || self.begin(name, Some(scope.clone()), Some(&of.network));
+        let transaction = begin();
         let asked = match self.driver(name) {
             Ok(driver) => {
                 let call = self.call(&driver, &transaction);
@@ -255,13 +256,7 @@ impl Dispatcher {
             }
             Err(error) => Err(error),
         };
-        let (transaction, failure) = match asked {
-            Ok(()) => (transaction, None),
-            Err(error) => {
-                transaction.roll_back().await;
-                (self.begin(name, Some(scope.clone()), Some(&of.network)), Some(error))
-            }
-        };
+        let (transaction, failure) = self.insist(transaction, asked, begin).await;
         match step {
             // Whoever is not its container's way out publishes nothing.
             Farewell::Revoke | Farewell::Leave => transaction.sweep_ports(&scope).await,

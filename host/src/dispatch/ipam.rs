@@ -23,7 +23,7 @@ impl Dispatcher {
         name: &DriverName,
         request: &PoolRequest,
     ) -> Result<ReservedPool, Error> {
-        let order: Order = Arc::new(self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await);
+        let order = self.lock_pool(name, NEW_POOLS).await;
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.request_pool(self.call(&driver, &transaction), request).await;
@@ -34,8 +34,8 @@ impl Dispatcher {
 
     /// Gives a pool back.
     pub async fn release_pool(&self, name: &DriverName, pool: &str) -> Result<(), Error> {
-        let order: Order = Arc::new(self.pools.lock((name.clone(), NEW_POOLS.to_owned())).await);
-        let _quiet = self.pools.lock((name.clone(), pool.to_owned())).await;
+        let order = self.lock_pool(name, NEW_POOLS).await;
+        let _quiet = self.lock_pool(name, pool).await;
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.release_pool(self.call(&driver, &transaction), pool).await;
@@ -51,7 +51,7 @@ impl Dispatcher {
         address: Option<IpAddr>,
         options: &Options,
     ) -> Result<IpNet, Error> {
-        let order: Order = Arc::new(self.pools.lock((name.clone(), pool.to_owned())).await);
+        let order = self.lock_pool(name, pool).await;
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let call = self.call(&driver, &transaction);
@@ -68,11 +68,16 @@ impl Dispatcher {
         pool: &str,
         address: IpAddr,
     ) -> Result<(), Error> {
-        let order: Order = Arc::new(self.pools.lock((name.clone(), pool.to_owned())).await);
+        let order = self.lock_pool(name, pool).await;
         let driver = self.driver(name)?;
         let transaction = self.begin(name, None, None);
         let answer = driver.release_address(self.call(&driver, &transaction), pool, address).await;
         self.settle(&transaction, &order, driver.judge(answer)).await?;
         self.commit(&transaction).await
+    }
+
+    /// Keeps other calls of a pool, or others that make pools, waiting.
+    async fn lock_pool(&self, name: &DriverName, pool: &str) -> Order {
+        Arc::new(self.pools.lock((name.clone(), pool.to_owned())).await)
     }
 }

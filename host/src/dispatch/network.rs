@@ -109,7 +109,8 @@ impl Dispatcher {
         let _order = self.lock_network(id).await;
         let Some(record) = self.network_record(name, id) else { return Ok(()) };
         let scope = Scope::network(name.clone(), id.clone());
-        let transaction = self.begin(name, Some(scope.clone()), Some(&record.network));
+        let begin = || self.begin(name, Some(scope.clone()), Some(&record.network));
+        let transaction = begin();
         let asked = match self.driver(name) {
             Ok(driver) => {
                 let call = self.call(&driver, &transaction);
@@ -118,13 +119,7 @@ impl Dispatcher {
             }
             Err(error) => Err(error),
         };
-        let (transaction, failure) = match asked {
-            Ok(()) => (transaction, None),
-            Err(error) => {
-                transaction.roll_back().await;
-                (self.begin(name, Some(scope.clone()), Some(&record.network)), Some(error))
-            }
-        };
+        let (transaction, failure) = self.insist(transaction, asked, begin).await;
         transaction.sweep(&scope).await;
         let endpoints: Vec<_> =
             self.ledger.read().endpoints_of(id).map(|(endpoint, _)| endpoint.clone()).collect();

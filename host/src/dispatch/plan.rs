@@ -9,7 +9,7 @@ use super::{Dispatcher, Error};
 use crate::{
     grants::{About, Authority},
     id::DriverName,
-    kernel::{Beside, Kernel, Link, LinkKind, LinkName, Object, ObservedLink, Simulated},
+    kernel::{Beside, Kernel, Link, Object, Simulated},
     ledger::{Caller, Ledger, Scope, Transaction, TxError},
     model::Network,
     runtime::CallError,
@@ -52,23 +52,9 @@ impl Dispatcher {
         let snapshot = self.kernel.look(&Beside::default()).await?;
         let kernel = Simulated::default();
         for (name, link) in snapshot.links.iter().filter(|(_, link)| link.kind == "bridge") {
-            kernel.create(&Object::Link(bridge(name, link))).await?;
+            let bridge = Link { mac: link.mac, up: link.up, ..Link::bridge(name.clone()) };
+            kernel.create(&Object::Link(bridge)).await?;
         }
         Ok(kernel)
-    }
-}
-
-fn bridge(name: &LinkName, link: &ObservedLink) -> Link {
-    Link {
-        name: name.clone(),
-        kind: LinkKind::Bridge,
-        mtu: None,
-        mac: link.mac,
-        master: None,
-        up: link.up,
-        hairpin: false,
-        isolated: false,
-        adopted: false,
-        alias: String::new(),
     }
 }

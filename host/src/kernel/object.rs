@@ -270,6 +270,26 @@ impl Object {
     }
 }
 
+// === impl Link ===
+
+impl Link {
+    /// A bridge of this name and nothing more said of it.
+    pub fn bridge(name: LinkName) -> Self {
+        Self {
+            name,
+            kind: LinkKind::Bridge,
+            mtu: None,
+            mac: None,
+            master: None,
+            up: false,
+            hairpin: false,
+            isolated: false,
+            adopted: false,
+            alias: String::new(),
+        }
+    }
+}
+
 // === impl Policy ===
 
 impl Policy {

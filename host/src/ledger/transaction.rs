@@ -13,6 +13,7 @@
 mod error;
 mod links;
 mod objects;
+mod permit;
 mod ports;
 mod store;
 
@@ -30,13 +31,14 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 pub use self::{
     error::TxError,
     links::{NewLink, NewLinkKind},
+    permit::{Caller, Limits},
     ports::NewPort,
     store::Keys,
 };
 use super::{Changes, Claim, EndpointKey, EndpointRecord, Entry, Ledger, NetworkRecord, Scope};
 use crate::{
-    events::{About, Bus, What},
-    grants::{Authority, Denial, Request},
+    events::Bus,
+    grants::Authority,
     id::{DriverName, NetworkId},
     kernel::{self, FirewallBatch, Kernel, Link, LinkName, Object, ObjectKey, Sysctl, Undo},
     store::Lasting,
@@ -44,32 +46,6 @@ use crate::{
 
 /// How long a call waits for an object in the way of a new one to be gone.
 const REAP_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How much one call may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Kernel operations in one call.
-    pub operations: u32,
-    /// Links it may make. The kernel takes tens of milliseconds to take one back, and in
-    /// that time changes no other link of the machine.
-    pub links: u32,
-    /// Bytes of keys and values a driver may have in the store.
-    pub store_bytes: usize,
-}
-
-/// Who makes a call, and what it may do.
-pub struct Caller {
-    /// The driver.
-    pub driver: DriverName,
-    /// What the call's objects belong to; none for calls about no network.
-    pub scope: Option<Scope>,
-    /// How much it may do.
-    pub limits: Limits,
-    /// What it may do.
-    pub authority: Authority,
-    /// Who is told of what it may not.
-    pub events: Option<Arc<Bus>>,
-}
 
 /// One driver call.
 #[derive(Clone)]
@@ -104,14 +80,6 @@ struct Inner {
     links: u32,
     /// Keys that no other call may take meanwhile.
     claims: Vec<Claim>,
-}
-
-// === impl Limits ===
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { operations: 1024, links: 8, store_bytes: 16 << 20 }
-    }
 }
 
 // === impl Transaction ===
@@ -227,7 +195,8 @@ impl Transaction {
             }
             inner.firewall = batch;
         }
-        let changes = inner.changes.clone();
+        // Closed by now or after a failure: nobody looks at them again.
+        let changes = std::mem::take(&mut inner.changes);
         let lasting = if changes.is_record_only() { lasting } else { Lasting::Durable };
         // Addresses that go, go at once: their routes must not be in the way of
         // the next network on the subnet.
@@ -300,29 +269,6 @@ impl Shared {
         future: impl Future<Output = Result<T, TxError>> + Send + 'static,
     ) -> Result<T, TxError> {
         self.threads.spawn(future).await.map_err(TxError::Panicked)?
-    }
-
-    /// Counts an operation of the driver's and asks whether it may do this: the one place
-    /// where anything is denied.
-    fn permit(&self, inner: &mut Inner, request: Request<'_>) -> Result<(), TxError> {
-        inner.count(&self.limits)?;
-        self.authority.check(request).map_err(|denial| {
-            tracing::warn!(driver = %self.driver, code = %denial.code, "{denial}");
-            self.tell(&denial);
-            TxError::Denied(denial)
-        })
-    }
-
-    fn tell(&self, denial: &Denial) {
-        let about = self.scope.clone().map_or_else(|| About::driver(&self.driver), About::from);
-        let what = What::Denied {
-            code: denial.code.to_string(),
-            wanted: denial.what.clone(),
-            grant: denial.code.grant().map(str::to_owned),
-        };
-        if let Some(events) = &self.events {
-            events.send(about, what);
-        }
     }
 
     fn scope(&self) -> Result<&Scope, TxError> {
@@ -441,21 +387,5 @@ impl Inner {
             Some(Entry { doomed: true, ..entry })
         };
         self.changes.objects.insert(key.clone(), row);
-    }
-
-    fn count_link(&mut self, limits: &Limits) -> Result<(), TxError> {
-        self.links += 1;
-        if self.links > limits.links {
-            return Err(TxError::TooManyLinks(limits.links));
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, limits: &Limits) -> Result<(), TxError> {
-        self.operations += 1;
-        if self.operations > limits.operations {
-            return Err(TxError::TooManyOperations(limits.operations));
-        }
-        Ok(())
     }
 }

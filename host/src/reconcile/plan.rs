@@ -220,16 +220,5 @@ pub(super) fn without_endpoints(state: &State) -> Changes {
 
 /// A link known by nothing but its name: enough to delete it.
 pub(super) fn stub(name: &LinkName) -> Object {
-    Object::Link(Link {
-        name: name.clone(),
-        kind: LinkKind::Bridge,
-        mtu: None,
-        mac: None,
-        master: None,
-        up: false,
-        hairpin: false,
-        isolated: false,
-        adopted: false,
-        alias: String::new(),
-    })
+    Object::Link(Link::bridge(name.clone()))
 }

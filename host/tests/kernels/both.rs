@@ -2,7 +2,7 @@
 
 use wasmnet::{
     dispatch::Error,
-    kernel::{Address, Link, LinkKind, LinkName, Object},
+    kernel::{Address, Link, LinkName, Object},
     mac::Mac,
 };
 
@@ -189,18 +189,8 @@ fn one_of_two_networks_gets_a_bridge_that_both_want_at_once() {
 
 /// A bridge of somebody's.
 pub fn lan() -> Link {
-    Link {
-        name: "lan0".parse().unwrap(),
-        kind: LinkKind::Bridge,
-        mtu: None,
-        mac: Some(Mac([2, 0, 0, 0, 0, 9])),
-        master: None,
-        up: true,
-        hairpin: false,
-        isolated: false,
-        adopted: false,
-        alias: String::new(),
-    }
+    let mac = Some(Mac([2, 0, 0, 0, 0, 9]));
+    Link { mac, up: true, ..Link::bridge("lan0".parse().unwrap()) }
 }
 
 #[test]

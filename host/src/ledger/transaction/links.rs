@@ -162,18 +162,7 @@ impl Shared {
         // The kernel would let two have it.
         let claim = self.ledger.claim(ObjectKey::link(&name));
         inner.claims.push(claim.ok_or_else(|| TxError::NameTaken(name.clone()))?);
-        let link = Link {
-            name,
-            kind: LinkKind::Bridge,
-            mtu,
-            mac: None,
-            master: None,
-            up: true,
-            hairpin: false,
-            isolated: false,
-            adopted: true,
-            alias: String::new(),
-        };
+        let link = Link { mtu, up: true, adopted: true, ..Link::bridge(name) };
         self.create(inner, Object::Link(link.clone()), Some(label)).await?;
         Ok(link)
     }

@@ -19,6 +19,7 @@ mod convert;
 mod engine;
 mod error;
 pub mod imports;
+mod instance;
 mod ipam;
 mod network;
 mod ticker;

@@ -7,18 +7,16 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, component::ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
+use wasmtime::{Store, StoreLimits, component::ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, p2::pipe::MemoryOutputPipe};
 
-use super::{CallError, Driver, bindings::network::wasmnet::driver::types, convert, engine};
+use super::{
+    CallError, Driver,
+    bindings::network::wasmnet::driver::types,
+    convert, engine,
+    instance::{self, Instances, World},
+};
 use crate::{id::DriverName, ledger::Transaction};
-
-/// Bytes of stdout and stderr that a call may write.
-const OUTPUT_MAX: usize = 16 << 10;
-
-/// Bytes that a guest may hand to the host in one crossing: an import's arguments, or an
-/// export's answer.
-const CROSSING_MAX: usize = 4 << 20;
 
 /// How much time and memory a call has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +40,20 @@ pub struct Call {
 /// What an instance's imports work on.
 pub struct CallState {
     pub(super) driver: DriverName,
-    pub(super) transaction: Transaction,
+    /// The call's; none while the instance is made.
+    pub(super) transaction: Option<Transaction>,
     pub(super) table: ResourceTable,
     pub(super) log_lines: u32,
     /// What the operator wrote for the driver.
     pub(super) config: Arc<BTreeMap<String, String>>,
-    wasi: WasiCtx,
-    limits: StoreLimits,
+    pub(super) wasi: WasiCtx,
+    pub(super) limits: StoreLimits,
 }
+
+/// A component imported something before it was called.
+#[derive(Debug, thiserror::Error)]
+#[error("the component used the contract's imports while it was instantiated")]
+struct NoCall;
 
 /// An exported method's answer, its own failures apart from wasmtime's.
 pub(super) type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
@@ -65,35 +69,43 @@ impl Default for CallLimits {
 // === impl Driver ===
 
 impl Driver {
-    /// Calls one method on a fresh instance that `instantiate` makes.
+    /// Calls one method on an instance of its own.
     ///
     /// The transaction is left open, whatever happens: the caller commits or rolls back.
-    pub(super) async fn run<P: Send + Sync + 'static, T: Send + 'static>(
+    pub(super) async fn run<W: World, T: Send + 'static>(
         &self,
+        instances: &Arc<Instances<W>>,
         method: &'static str,
         call: Call,
-        instantiate: impl for<'a> FnOnce(&'a mut Store<CallState>) -> BoxFuture<'a, wasmtime::Result<P>>
-        + Send
-        + 'static,
-        export: impl for<'a> FnOnce(&'a P, &'a mut Store<CallState>) -> BoxFuture<'a, Answer<T>>
+        export: impl for<'a> FnOnce(&'a W::Plugin, &'a mut Store<CallState>) -> BoxFuture<'a, Answer<T>>
         + Send
         + 'static,
     ) -> Result<T, CallError> {
         // The deadline must not begin while the call still waits for others.
-        let _slot = self.runtime.slots.acquire().await;
-        let output = MemoryOutputPipe::new(OUTPUT_MAX);
+        let place = Arc::clone(&self.runtime.slots).acquire_owned().await;
+        let place = place.map_err(|error| trap(method, wasmtime::Error::new(error)))?;
         let deadline = call.limits.deadline;
         let (started, transaction) = (Instant::now(), call.transaction.clone());
-        let mut store = self.store(call, &output);
-        let mut guest = self.runtime.spawn_guest(async move {
-            let instance = instantiate(&mut store).await?;
-            export(&instance, &mut store).await
+        let ready = instances.take();
+        let output = ready.as_ref().map_or_else(instance::output, |ready| ready.output.clone());
+        let (of, runtime, prints) =
+            (Arc::clone(instances), Arc::clone(&self.runtime), output.clone());
+        let guest = self.runtime.run_guest(async move {
+            let mut instance = match ready {
+                Some(mut instance) => {
+                    instance.take_place(place);
+                    instance
+                }
+                None => of.make(&runtime, place, prints).await?,
+            };
+            instance.begin(call.transaction);
+            let answer = export(&instance.plugin, &mut instance.store).await;
+            of.exchange(&runtime, instance);
+            answer
         });
-        let answer = tokio::time::timeout(deadline, &mut guest).await;
-        if answer.is_err() {
-            // Ends at its next yield; its transaction lets nothing more in by then.
-            guest.abort();
-        }
+        // What is dropped at the deadline ends at its next yield; its transaction lets nothing
+        // more in by then.
+        let answer = tokio::time::timeout(deadline, guest).await;
         // What the sandbox costs is what of the call is not the host's own work.
         let (whole, host) = (started.elapsed(), transaction.time_in_steps());
         let sandbox = whole.saturating_sub(host);
@@ -104,29 +116,9 @@ impl Driver {
             Ok(Ok(Ok(Ok(value)))) => Ok(value),
             Ok(Ok(Ok(Err(error)))) => Err(convert::driver_error(error)),
             Ok(Ok(Err(source))) => Err(trap(method, source)),
-            Ok(Err(panic)) => Err(trap(method, wasmtime::Error::msg(panic.to_string()))),
+            Ok(Err(panic)) => Err(trap(method, wasmtime::Error::new(panic))),
             Err(_elapsed) => Err(CallError::Deadline { method, limit: deadline }),
         }
-    }
-
-    fn store(&self, call: Call, output: &MemoryOutputPipe) -> Store<CallState> {
-        let state = CallState {
-            driver: self.name.clone(),
-            transaction: call.transaction,
-            table: ResourceTable::new(),
-            log_lines: call.limits.log_lines,
-            config: Arc::clone(&self.settings.config),
-            // No arguments, environment, files or sockets.
-            wasi: WasiCtxBuilder::new().stdout(output.clone()).stderr(output.clone()).build(),
-            limits: StoreLimitsBuilder::new().memory_size(call.limits.memory).build(),
-        };
-        let mut store = Store::new(&self.runtime.engine, state);
-        store.limiter(|state| &mut state.limits);
-        // What crosses the boundary at once is copied into the host's memory.
-        store.set_hostcall_fuel(CROSSING_MAX);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        store
     }
 
     /// What a driver prints (a panic's message, above all) belongs into the log.
@@ -148,6 +140,13 @@ fn trap(method: &'static str, source: wasmtime::Error) -> CallError {
 }
 
 // === impl CallState ===
+
+impl CallState {
+    /// What the call does. There is none yet while the instance is made.
+    pub(super) fn transaction(&self) -> wasmtime::Result<&Transaction> {
+        self.transaction.as_ref().ok_or_else(|| wasmtime::Error::new(NoCall))
+    }
+}
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {

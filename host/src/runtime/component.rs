@@ -13,6 +13,7 @@ use super::{
     bindings::{ipam::IpamPluginPre, network::NetworkPluginPre},
     call::CallState,
     compiler,
+    instance::{Instances, Of},
 };
 use crate::{
     grants::{Grants, Permits},
@@ -78,8 +79,8 @@ pub struct Driver {
     pub network_capabilities: Option<NetworkCapabilities>,
     /// What it answered as an IPAM driver, if it is one.
     pub ipam_capabilities: Option<(IpamCapabilities, AddressSpaces)>,
-    pub(super) network: Option<NetworkPluginPre<CallState>>,
-    pub(super) ipam: Option<IpamPluginPre<CallState>>,
+    pub(super) network: Option<Arc<Instances<NetworkPluginPre<CallState>>>>,
+    pub(super) ipam: Option<Arc<Instances<IpamPluginPre<CallState>>>>,
     pub(super) runtime: Arc<Runtime>,
 }
 
@@ -134,6 +135,14 @@ impl Driver {
         let exports = |role: &str| exports.iter().any(|export| export == role);
         let wanted = manifest.grants.clone();
         let granted = settings.grants.clone().unwrap_or_else(|| wanted.clone());
+        let of = Of {
+            driver: name.clone(),
+            limits: settings.call_limits,
+            config: Arc::clone(&settings.config),
+        };
+        let network =
+            exports("network-driver").then(|| network(runtime, &component)).transpose()?;
+        let ipam = exports("ipam-driver").then(|| ipam(runtime, &component)).transpose()?;
         let mut driver = Self {
             name,
             manifest,
@@ -143,8 +152,8 @@ impl Driver {
             imports,
             network_capabilities: None,
             ipam_capabilities: None,
-            network: exports("network-driver").then(|| network(runtime, &component)).transpose()?,
-            ipam: exports("ipam-driver").then(|| ipam(runtime, &component)).transpose()?,
+            network: network.map(|world| Instances::new(world, of.clone())),
+            ipam: ipam.map(|world| Instances::new(world, of)),
             runtime: Arc::clone(runtime),
         };
         if driver.network.is_none() && driver.ipam.is_none() {

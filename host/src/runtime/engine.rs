@@ -1,8 +1,17 @@
 //! The engine all drivers share.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    any::Any,
+    future::poll_fn,
+    panic::AssertUnwindSafe,
+    path::Path,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use tokio::sync::Semaphore;
+use futures::{FutureExt, TryFutureExt, future::BoxFuture};
+use tokio::{sync::Semaphore, task::JoinSet};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker,
 };
@@ -18,6 +27,9 @@ use super::{
 
 /// Calls at the same time; more of them wait.
 const CALLS: u32 = 64;
+/// Instances that are kept ready for calls, of all drivers together.
+const READY: u32 = 32;
+const INSTANCES: u32 = CALLS + READY;
 /// Most memory a driver can be given, in bytes; the pool reserves address space for it.
 pub(super) const MEMORY_MAX: usize = 64 << 20;
 /// Core instances, memories and tables one component may be made of.
@@ -26,6 +38,8 @@ const MEMORIES: u32 = 2;
 const TABLES: u32 = 16;
 /// Entries in a table.
 const TABLE_ELEMENTS: usize = 10_000;
+/// How long a call may keep the thread of its caller.
+const FIRST: Duration = Duration::from_millis(1);
 /// What a memory and a table may keep of their pages, in bytes, for the next instance.
 const MEMORY_KEPT: usize = 1 << 20;
 const TABLE_KEPT: usize = 64 << 10;
@@ -36,10 +50,18 @@ pub struct Runtime {
     pub(super) network: Linker<CallState>,
     pub(super) ipam: Linker<CallState>,
     pub(super) cache: Cache,
+    /// Places in the pool for calls.
     pub(super) slots: Arc<Semaphore>,
+    /// Places in the pool for instances that wait for a call.
+    pub(super) places: Arc<Semaphore>,
     guests: Option<tokio::runtime::Runtime>,
     ticker: Ticker,
 }
+
+/// The host's own code panicked in a call.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct GuestPanic(String);
 
 // === impl Runtime ===
 
@@ -56,31 +78,66 @@ impl Runtime {
         let cache = Cache::open(cache, &engine, compiler)?;
         let ticker = Ticker::start(&engine);
         let slots = Arc::new(Semaphore::new(CALLS as usize));
+        let places = Arc::new(Semaphore::new(READY as usize));
         let guests = Some(guests().map_err(LoadError::Threads)?);
-        Ok(Self { engine, network, ipam, cache, slots, guests, ticker })
+        Ok(Self { engine, network, ipam, cache, slots, places, guests, ticker })
     }
 
-    /// Runs guest code on threads of its own: however long it loops, the sockets, the
-    /// deadlines and the other networks' kernel work go on beside it.
-    pub(super) fn spawn_guest<T: Send + 'static>(
+    /// Runs guest code: at first here, since most calls are over before another thread would
+    /// have begun, and what takes longer on threads of its own. However long it loops, the
+    /// sockets, the deadlines and the other networks' kernel work go on beside it.
+    pub(super) async fn run_guest<T: Send + 'static>(
         &self,
         call: impl Future<Output = T> + Send + 'static,
-    ) -> tokio::task::JoinHandle<T> {
+    ) -> Result<T, GuestPanic> {
         let running = self.ticker.run();
-        let call = async move {
+        let call = AssertUnwindSafe(async move {
             let _running = running;
             call.await
+        });
+        let call = call.catch_unwind().map_err(|panic| GuestPanic::new(&*panic)).boxed();
+        let call = match at_first(call).await {
+            Ok(answer) => return answer,
+            Err(call) => call,
         };
+        // A set, since it ends its task (at the next yield) when nobody waits any more.
+        let mut guest = JoinSet::new();
         match &self.guests {
-            Some(guests) => guests.spawn(call),
+            Some(guests) => guest.spawn_on(call, guests.handle()),
             // Only while the runtime is being dropped, when nobody can call it.
-            None => tokio::spawn(call),
+            None => guest.spawn(call),
+        };
+        match guest.join_next().await {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) => Err(GuestPanic(error.to_string())),
+            None => Err(GuestPanic("the call is not there".to_owned())),
+        }
+    }
+
+    /// Runs something about instances that nobody waits for.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let running = self.ticker.run();
+        if let Some(guests) = &self.guests {
+            guests.spawn(async move {
+                let _running = running;
+                work.await;
+            });
         }
     }
 
     /// How many components were compiled since the start, and not taken from the cache.
     pub fn compiled(&self) -> u64 {
         self.cache.misses()
+    }
+}
+
+// === impl GuestPanic ===
+
+impl GuestPanic {
+    fn new(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self(text.unwrap_or_else(|| "the host panicked".to_owned()))
     }
 }
 
@@ -93,6 +150,26 @@ impl Drop for Runtime {
     }
 }
 
+/// Polls a call on the caller's thread until it has kept it for [`FIRST`]; gives it back if it
+/// is not over by then. A guest that loops gives the thread back at the next tick.
+async fn at_first<T>(call: BoxFuture<'static, T>) -> Result<T, BoxFuture<'static, T>> {
+    let (mut call, mut kept) = (Some(call), Duration::ZERO);
+    poll_fn(|context| {
+        let Some(mut polled) = call.take() else { return Poll::Pending };
+        let began = Instant::now();
+        if let Poll::Ready(answer) = polled.poll_unpin(context) {
+            return Poll::Ready(Ok(answer));
+        }
+        kept += began.elapsed();
+        if kept >= FIRST {
+            return Poll::Ready(Err(polled));
+        }
+        call = Some(polled);
+        Poll::Pending
+    })
+    .await
+}
+
 fn guests() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().thread_name("guest").enable_all().build()
 }
@@ -100,11 +177,11 @@ fn guests() -> std::io::Result<tokio::runtime::Runtime> {
 fn config() -> Config {
     let keeps = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(CALLS)
-        .total_stacks(CALLS)
-        .total_core_instances(CALLS * CORE_INSTANCES)
-        .total_memories(CALLS * MEMORIES)
-        .total_tables(CALLS * TABLES)
+    pool.total_component_instances(INSTANCES)
+        .total_stacks(INSTANCES)
+        .total_core_instances(INSTANCES * CORE_INSTANCES)
+        .total_memories(INSTANCES * MEMORIES)
+        .total_tables(INSTANCES * TABLES)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)

@@ -96,15 +96,12 @@ impl Driver {
         call: Call,
         export: impl for<'a> FnOnce(&'a Guest, &'a mut Store) -> Future<'a, T> + Send + 'static,
     ) -> Result<T, CallError> {
-        let Some(pre) = self.ipam.clone() else {
+        let Some(instances) = &self.ipam else {
             return Err(CallError::NoRole(self.name.clone(), "IPAM"));
         };
-        self.run(
-            method,
-            call,
-            move |store| async move { pre.instantiate_async(store).await }.boxed(),
-            move |plugin, store| export(plugin.wasmnet_driver_ipam_driver(), store),
-        )
+        self.run(instances, method, call, move |plugin, store| {
+            export(plugin.wasmnet_driver_ipam_driver(), store)
+        })
         .await
     }
 }

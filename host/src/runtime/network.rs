@@ -249,15 +249,9 @@ impl Driver {
         call: Call,
         export: impl for<'a> FnOnce(&'a NetworkPlugin, &'a mut Store) -> Future<'a, T> + Send + 'static,
     ) -> Result<T, CallError> {
-        let Some(pre) = self.network.clone() else {
+        let Some(instances) = &self.network else {
             return Err(CallError::NoRole(self.name.clone(), "network"));
         };
-        self.run(
-            method,
-            call,
-            move |store| async move { pre.instantiate_async(store).await }.boxed(),
-            export,
-        )
-        .await
+        self.run(instances, method, call, export).await
     }
 }

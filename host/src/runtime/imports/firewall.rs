@@ -23,7 +23,7 @@ type Outcome<T> = wasmtime::Result<Result<T, Error>>;
 
 impl CallState {
     async fn say(&mut self, entry: FirewallEntry) -> Outcome<()> {
-        Ok(self.transaction.set_firewall(entry).await.map_err(|error| error_out(&error)))
+        Ok(self.transaction()?.set_firewall(entry).await.map_err(|error| error_out(&error)))
     }
 }
 
@@ -88,7 +88,7 @@ impl Host for CallState {
             addresses: [ipv4, ipv6].into_iter().flatten().map(address_in).collect(),
             binding: binding_in(binding),
         };
-        Ok(self.transaction.publish(new).await.map_err(|error| error_out(&error)))
+        Ok(self.transaction()?.publish(new).await.map_err(|error| error_out(&error)))
     }
 }
 

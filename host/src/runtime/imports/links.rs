@@ -36,7 +36,7 @@ impl CallState {
 
     async fn link(&mut self, handle: &Handle) -> wasmtime::Result<Option<Link>> {
         let name = self.link_name(handle)?;
-        Ok(self.transaction.link(&name).await.ok())
+        Ok(self.transaction()?.link(&name).await.ok())
     }
 
     fn handle_of(&mut self, link: Result<Link, TxError>) -> Outcome<Handle> {
@@ -52,7 +52,7 @@ impl CallState {
         change: impl FnOnce(&mut Link) + Send + 'static,
     ) -> Outcome<()> {
         let name = self.link_name(handle)?;
-        Ok(self.transaction.change_link(name, change).await.map_err(|error| error_out(&error)))
+        Ok(self.transaction()?.change_link(name, change).await.map_err(|error| error_out(&error)))
     }
 }
 
@@ -66,7 +66,7 @@ impl Host for CallState {
             mac: options.mac.map(mac_in),
             master: None,
         };
-        let link = self.transaction.create_link(new).await;
+        let link = self.transaction()?.create_link(new).await;
         self.handle_of(link)
     }
 
@@ -76,7 +76,7 @@ impl Host for CallState {
         name: String,
         mtu: Option<u32>,
     ) -> Outcome<Handle> {
-        let link = self.transaction.adopt_bridge(label, name, mtu).await;
+        let link = self.transaction()?.adopt_bridge(label, name, mtu).await;
         self.handle_of(link)
     }
 
@@ -94,12 +94,12 @@ impl Host for CallState {
             mac: None,
             master: Some(self.link_name(&master)?),
         };
-        let link = self.transaction.create_link(new).await;
+        let link = self.transaction()?.create_link(new).await;
         self.handle_of(link)
     }
 
     async fn open(&mut self, label: String) -> Outcome<Handle> {
-        let link = self.transaction.open_link(&label).await;
+        let link = self.transaction()?.open_link(&label).await;
         self.handle_of(link)
     }
 }
@@ -130,7 +130,7 @@ impl HostLink for CallState {
 
     async fn delete(&mut self, handle: Handle) -> Outcome<()> {
         let name = self.link_name(&handle)?;
-        Ok(self.transaction.delete_link(name).await.map_err(|error| error_out(&error)))
+        Ok(self.transaction()?.delete_link(name).await.map_err(|error| error_out(&error)))
     }
 
     async fn drop(&mut self, handle: Handle) -> wasmtime::Result<()> {

@@ -23,11 +23,11 @@ type Outcome<T> = wasmtime::Result<Result<T, Error>>;
 
 impl CallState {
     async fn create(&mut self, object: Object) -> Outcome<()> {
-        Ok(self.transaction.create(object).await.map_err(|error| error_out(&error)))
+        Ok(self.transaction()?.create(object).await.map_err(|error| error_out(&error)))
     }
 
     async fn remove(&mut self, object: Object) -> Outcome<()> {
-        Ok(self.transaction.remove(object).await.map_err(|error| error_out(&error)))
+        Ok(self.transaction()?.remove(object).await.map_err(|error| error_out(&error)))
     }
 
     fn address_of(&self, link: &Handle, net: IpNetwork) -> Outcome<Object> {

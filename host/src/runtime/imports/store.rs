@@ -26,22 +26,22 @@ fn keys_of(scope: Scope) -> Keys {
 
 impl Host for CallState {
     async fn get(&mut self, scope: Scope, key: String) -> Outcome<Option<Vec<u8>>> {
-        let value = self.transaction.get(keys_of(scope), &key).await;
+        let value = self.transaction()?.get(keys_of(scope), &key).await;
         Ok(value.map_err(|error| error_out(&error)))
     }
 
     async fn set(&mut self, scope: Scope, key: String, value: Vec<u8>) -> Outcome<()> {
-        let done = self.transaction.set(keys_of(scope), &key, Some(value)).await;
+        let done = self.transaction()?.set(keys_of(scope), &key, Some(value)).await;
         Ok(done.map_err(|error| error_out(&error)))
     }
 
     async fn delete(&mut self, scope: Scope, key: String) -> Outcome<()> {
-        let done = self.transaction.set(keys_of(scope), &key, None).await;
+        let done = self.transaction()?.set(keys_of(scope), &key, None).await;
         Ok(done.map_err(|error| error_out(&error)))
     }
 
     async fn keys(&mut self, scope: Scope, prefix: String) -> Outcome<Vec<String>> {
-        let keys = self.transaction.keys(keys_of(scope), &prefix).await;
+        let keys = self.transaction()?.keys(keys_of(scope), &prefix).await;
         Ok(keys.map_err(|error| error_out(&error)))
     }
 
@@ -52,7 +52,7 @@ impl Host for CallState {
         old: Option<Vec<u8>>,
         new: Vec<u8>,
     ) -> Outcome<bool> {
-        let done = self.transaction.compare_and_set(keys_of(scope), &key, old, new).await;
+        let done = self.transaction()?.compare_and_set(keys_of(scope), &key, old, new).await;
         Ok(done.map_err(|error| error_out(&error)))
     }
 }

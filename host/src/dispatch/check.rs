@@ -2,7 +2,7 @@
 
 use crate::{
     id::NetworkId,
-    kernel::{LinkKind, Object},
+    kernel::Object,
     ledger::{Changes, Scope, State},
     model::{EndpointRequest, EndpointSettings, JoinInfo},
     runtime::CallError,
@@ -67,13 +67,7 @@ pub(super) fn join(
         return Err(wrong(format!("{} cannot begin a link's name", quoted(prefix))));
     }
     let own = |object: &Object| match object {
-        Object::Link(link) => {
-            let peer = match &link.kind {
-                LinkKind::Veth { peer, .. } => Some(peer),
-                LinkKind::Bridge => None,
-            };
-            peer.unwrap_or(&link.name).as_str() == interface.source
-        }
+        Object::Link(link) => link.kind.peer().unwrap_or(&link.name).as_str() == interface.source,
         _ => false,
     };
     let stored = state

@@ -146,6 +146,7 @@ impl Request<'_> {
                 let kind = match kind {
                     Kind::Bridge => "bridges",
                     Kind::Veth => "veth pairs",
+                    Kind::Vxlan => "VXLAN tunnel endpoints",
                 };
                 (Code::DeniedLinkKind, format!("make {kind}"))
             }
@@ -204,6 +205,7 @@ mod tests {
         vec![
             (Request::Link(Kind::Bridge), Code::DeniedLinkKind, Some("links = [\"bridge\"]")),
             (Request::Link(Kind::Veth), Code::DeniedLinkKind, Some("links = [\"veth\"]")),
+            (Request::Link(Kind::Vxlan), Code::DeniedLinkKind, Some("links = [\"vxlan\"]")),
             (Request::Name(name), Code::DeniedLinkName, None),
             (Request::Adopt(name), Code::DeniedAdopt, Some("adopt = [\"br*\"]")),
             (

@@ -11,7 +11,7 @@ use super::{Pattern, PortRange};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Grants {
-    /// Kinds of links it may make: "bridge", "veth".
+    /// Kinds of links it may make: "bridge", "veth", "vxlan".
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub links: BTreeSet<Kind>,
     /// Bridges of others that it may use for a network whose user names them.
@@ -45,6 +45,8 @@ pub enum Kind {
     Bridge,
     /// A veth pair, for containers.
     Veth,
+    /// A VXLAN tunnel endpoint.
+    Vxlan,
 }
 
 fn is_false(flag: &bool) -> bool {

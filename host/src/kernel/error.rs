@@ -122,6 +122,17 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    /// An entry of a forwarding database could not be added or removed.
+    #[error("cannot set the forwarding entry of {mac} on {link}")]
+    Fdb {
+        /// The link.
+        link: LinkName,
+        /// Whose frames it is about.
+        mac: crate::mac::Mac,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
     /// A setting could not be read or written.
     #[error("cannot set {path}")]
     Sysctl {

@@ -7,6 +7,7 @@
 
 mod events;
 mod extack;
+mod fdb;
 mod links;
 mod ports;
 mod routing;
@@ -71,6 +72,7 @@ impl Kernel for Linux {
             Object::Address(address) => routing::add_address(&self.netlink, address).await?,
             Object::Route(route) => routing::add_route(&self.netlink, route).await?,
             Object::Neighbour(entry) => routing::add_neighbour(&self.netlink, entry).await?,
+            Object::Fdb(entry) => fdb::set(&self.netlink, entry).await?,
             Object::Sysctl(setting) => return sysctl::set(setting),
             Object::Port(port) => self.ports.bind(port)?,
             Object::Firewall(entry) => {
@@ -86,6 +88,10 @@ impl Kernel for Linux {
             (Object::Link(old), Object::Link(new)) => {
                 links::change(&self.netlink, old, new).await?;
             }
+            (Object::Neighbour(_), Object::Neighbour(new)) => {
+                routing::add_neighbour(&self.netlink, new).await?;
+            }
+            (Object::Fdb(_), Object::Fdb(new)) => fdb::set(&self.netlink, new).await?,
             (Object::Sysctl(_), Object::Sysctl(new)) => drop(sysctl::set(new)?),
             _ => return Err(Error::NotReplaceable(new.key())),
         }
@@ -99,6 +105,7 @@ impl Kernel for Linux {
             Object::Address(address) => routing::remove_address(&self.netlink, address).await,
             Object::Route(route) => routing::remove_route(&self.netlink, route).await,
             Object::Neighbour(entry) => routing::remove_neighbour(&self.netlink, entry).await,
+            Object::Fdb(entry) => fdb::remove(&self.netlink, entry).await,
             Object::Sysctl(setting) => sysctl::put_back(setting),
             Object::Port(port) => {
                 self.ports.close(port);
@@ -141,6 +148,9 @@ impl Kernel for Linux {
         }
         if beside.neighbours {
             snapshot.neighbours = Some(routing::dump_neighbours(&self.netlink, &names).await?);
+        }
+        if beside.fdb {
+            snapshot.fdb = Some(fdb::dump(&self.netlink, &names).await?);
         }
         for setting in &beside.settings {
             if let Some(value) = sysctl::get(setting) {

@@ -31,6 +31,8 @@ pub enum Object {
     Route(Route),
     /// A permanent neighbour entry on a link.
     Neighbour(Neighbour),
+    /// Where a VXLAN link sends frames to.
+    Fdb(Fdb),
     /// A setting of a link.
     Sysctl(Sysctl),
     /// Something the firewall has to know.
@@ -81,6 +83,16 @@ pub enum LinkKind {
         /// Its address; none lets the kernel pick.
         peer_mac: Option<Mac>,
     },
+    /// A VXLAN tunnel endpoint, VTEP (RFC 7348). It learns nothing and floods nothing: it
+    /// sends to where its [`Fdb`] entries say, and answers for its neighbour entries.
+    Vxlan {
+        /// The VXLAN network identifier, 24 bits.
+        vni: u32,
+        /// The UDP port of all VTEPs of the network.
+        port: u16,
+        /// The host's address that the others send to.
+        local: IpAddr,
+    },
 }
 
 /// An address on a link.
@@ -112,6 +124,17 @@ pub struct Neighbour {
     pub address: IpAddr,
     /// Its Ethernet address.
     pub mac: Mac,
+}
+
+/// A permanent entry of a VXLAN link's forwarding database (FDB).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fdb {
+    /// The link.
+    pub link: LinkName,
+    /// Frames to this Ethernet address
+    pub mac: Mac,
+    /// go to this VTEP.
+    pub vtep: IpAddr,
 }
 
 /// A setting below net.ipv4.conf.LINK or net.ipv6.conf.LINK. It goes away with the link.
@@ -220,6 +243,7 @@ impl Object {
             Self::Link(link) => return ObjectKey::link(&link.name),
             Self::Address(address) => return ObjectKey::address(&address.link, address.net),
             Self::Neighbour(entry) => return ObjectKey::neighbour(&entry.link, entry.address),
+            Self::Fdb(entry) => return ObjectKey::fdb(&entry.link, entry.mac),
             Self::Route(route) => match route.gateway {
                 Some(gateway) => format!("route {} {} {gateway}", route.link, route.destination),
                 None => format!("route {} {}", route.link, route.destination),
@@ -246,6 +270,7 @@ impl Object {
             Self::Address(address) => &address.link,
             Self::Route(route) => &route.link,
             Self::Neighbour(neighbour) => &neighbour.link,
+            Self::Fdb(entry) => &entry.link,
             Self::Sysctl(sysctl) => &sysctl.link,
             Self::Firewall(entry) => entry.link(),
             Self::Port(port) => &port.link,
@@ -265,8 +290,17 @@ impl Object {
     pub fn goes_with_link(&self) -> bool {
         match self {
             Self::Link(_) | Self::Firewall(_) | Self::Port(_) => false,
-            Self::Address(_) | Self::Route(_) | Self::Neighbour(_) | Self::Sysctl(_) => true,
+            Self::Address(_)
+            | Self::Route(_)
+            | Self::Neighbour(_)
+            | Self::Fdb(_)
+            | Self::Sysctl(_) => true,
         }
+    }
+
+    /// Whether another one of its key can take its place in the kernel.
+    pub fn is_replaceable(&self) -> bool {
+        matches!(self, Self::Neighbour(_) | Self::Fdb(_))
     }
 }
 
@@ -331,6 +365,11 @@ impl ObjectKey {
         Self(format!("neighbour {link} {address}"))
     }
 
+    /// The key of an entry in a VXLAN link's forwarding database.
+    pub fn fdb(link: &LinkName, mac: Mac) -> Self {
+        Self(format!("fdb {link} {mac}"))
+    }
+
     /// The key of what was said to the firewall about the bridge with this name.
     pub fn policy(bridge: &LinkName) -> Self {
         Self(format!("policy {bridge}"))
@@ -361,11 +400,22 @@ impl fmt::Display for ObjectKey {
 
 // === impl LinkKind ===
 
+impl LinkKind {
+    /// The other end of a veth pair.
+    pub fn peer(&self) -> Option<&LinkName> {
+        match self {
+            Self::Veth { peer, .. } => Some(peer),
+            Self::Bridge | Self::Vxlan { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for LinkKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bridge => "bridge",
             Self::Veth { .. } => "veth",
+            Self::Vxlan { .. } => "vxlan",
         })
     }
 }

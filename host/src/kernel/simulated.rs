@@ -181,6 +181,7 @@ impl Kernel for Simulated {
         let mut snapshot = Snapshot {
             routes: beside.routes.then(BTreeSet::new),
             neighbours: beside.neighbours.then(BTreeSet::new),
+            fdb: beside.fdb.then(BTreeSet::new),
             ..Snapshot::default()
         };
         for object in state.objects.values() {
@@ -210,6 +211,11 @@ impl Kernel for Simulated {
                 }
                 Object::Neighbour(entry) => {
                     snapshot.neighbours.iter_mut().for_each(|all| {
+                        all.insert(entry.clone());
+                    });
+                }
+                Object::Fdb(entry) => {
+                    snapshot.fdb.iter_mut().for_each(|all| {
                         all.insert(entry.clone());
                     });
                 }
@@ -251,9 +257,12 @@ impl State {
                 if self.has_link(&link.name) {
                     return Err(taken(Errno::EXIST));
                 }
-                if let LinkKind::Veth { peer, .. } = &link.kind
+                if let Some(peer) = link.kind.peer()
                     && (self.has_link(peer) || peer == &link.name)
                 {
+                    return Err(taken(Errno::EXIST));
+                }
+                if self.has_vni(&link.kind) {
                     return Err(taken(Errno::EXIST));
                 }
                 if let Some(master) = &link.master
@@ -313,11 +322,20 @@ impl State {
     }
 
     fn has_link(&self, name: &LinkName) -> bool {
+        let is_peer = |link: &Link| link.kind.peer() == Some(name);
         self.objects.contains_key(&ObjectKey::link(name))
-            || self.objects.values().any(|object| {
-                matches!(object, Object::Link(link)
-                    if matches!(&link.kind, LinkKind::Veth { peer, .. } if peer == name))
-            })
+            || self
+                .objects
+                .values()
+                .any(|object| matches!(object, Object::Link(link) if is_peer(link)))
+    }
+
+    /// Whether there is a VTEP of this VNI and port.
+    fn has_vni(&self, new: &LinkKind) -> bool {
+        let LinkKind::Vxlan { vni, port, .. } = new else { return false };
+        let is_same = |kind: &LinkKind| matches!(kind, LinkKind::Vxlan { vni: v, port: p, .. } if v == vni && p == port);
+        let mut objects = self.objects.values();
+        objects.any(|object| matches!(object, Object::Link(link) if is_same(&link.kind)))
     }
 
     /// Whether somebody listens there already, or on all addresses of the family.
@@ -354,10 +372,7 @@ impl State {
                 (port.hairpin, port.isolated) = (false, false);
             }
         }
-        match link.kind {
-            LinkKind::Veth { peer, .. } => vec![name.clone(), peer],
-            LinkKind::Bridge => vec![name.clone()],
-        }
+        [name.clone()].into_iter().chain(link.kind.peer().cloned()).collect()
     }
 }
 
@@ -377,6 +392,7 @@ fn refusal(object: &Object, errno: Errno) -> Error {
         Object::Neighbour(neighbour) => {
             Error::Neighbour { link: neighbour.link.clone(), address: neighbour.address, source }
         }
+        Object::Fdb(entry) => Error::Fdb { link: entry.link.clone(), mac: entry.mac, source },
         Object::Sysctl(sysctl) => Error::Sysctl { path: sysctl.path(), source },
         Object::Firewall(_) => Error::Firewall(source),
         Object::Port(port) => match port.host {

@@ -1,10 +1,13 @@
 //! What a kernel holds at one moment, as far as the host cares.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 
-use super::{LinkName, Neighbour, Object, ObjectKey, Route, Sysctl};
+use super::{Fdb, LinkName, Neighbour, Object, ObjectKey, Route, Sysctl};
 use crate::mac::Mac;
 
 /// A link as it is.
@@ -36,6 +39,8 @@ pub struct Beside {
     pub routes: bool,
     /// Permanent neighbour entries.
     pub neighbours: bool,
+    /// Permanent entries of VXLAN links' forwarding databases.
+    pub fdb: bool,
     /// The values of these settings.
     pub settings: Vec<Sysctl>,
 }
@@ -51,6 +56,8 @@ pub struct Snapshot {
     pub routes: Option<BTreeSet<Route>>,
     /// The permanent neighbour entries, if asked for.
     pub neighbours: Option<BTreeSet<Neighbour>>,
+    /// The permanent entries of VXLAN links' forwarding databases, if asked for.
+    pub fdb: Option<BTreeSet<Fdb>>,
     /// The values of settings, of those that were asked for and are there.
     pub settings: BTreeMap<ObjectKey, String>,
 }
@@ -65,6 +72,7 @@ impl Beside {
             match object {
                 Object::Route(_) => beside.routes = true,
                 Object::Neighbour(_) => beside.neighbours = true,
+                Object::Fdb(_) => beside.fdb = true,
                 Object::Sysctl(setting) => beside.settings.push(setting.clone()),
                 Object::Link(_) | Object::Address(_) | Object::Firewall(_) | Object::Port(_) => {}
             }
@@ -76,6 +84,13 @@ impl Beside {
 // === impl Snapshot ===
 
 impl Snapshot {
+    /// The MTU in bytes of the link that has this address, if one has.
+    pub fn mtu_at(&self, address: IpAddr) -> Option<u32> {
+        let has = |on: &BTreeSet<IpNet>| on.iter().any(|net| net.addr() == address);
+        let (link, _) = self.addresses.iter().find(|(_, on)| has(on))?;
+        self.links.get(link).map(|link| link.mtu)
+    }
+
     /// Whether an object is there. What was not looked at, firewall entries and published
     /// ports count as there while their link is.
     pub fn holds(&self, object: &Object) -> bool {
@@ -92,6 +107,7 @@ impl Snapshot {
             Object::Neighbour(entry) => {
                 self.neighbours.as_ref().is_none_or(|entries| entries.contains(entry))
             }
+            Object::Fdb(entry) => self.fdb.as_ref().is_none_or(|entries| entries.contains(entry)),
             Object::Sysctl(setting) => {
                 self.settings.get(&object.key()).is_none_or(|value| *value == setting.value)
             }

@@ -316,7 +316,16 @@ impl Shared {
             let row = inner.entry(&state, &ObjectKey::link(object.link()));
             row.is_some_and(is_adopted)
         };
-        let undo = match self.kernel.create(&object).await {
+        let before = {
+            let state = self.ledger.read();
+            let before = inner.entry(&state, &key).map(|entry| entry.object.clone());
+            before.filter(Object::is_replaceable)
+        };
+        let made = match &before {
+            Some(before) => self.kernel.replace(before, &object).await,
+            None => self.kernel.create(&object).await,
+        };
+        let undo = match made {
             // Somebody gave the bridge this address before it was ours.
             Err(error) if stays && error.is_exists() && matches!(object, Object::Address(_)) => {
                 return Ok(());

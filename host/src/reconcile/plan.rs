@@ -6,8 +6,7 @@ use crate::{
     events::Wrong,
     id::{EndpointId, NetworkId},
     kernel::{
-        Beside, DEFAULT_MTU, Event, Link, LinkKind, LinkName, Object, ObjectKey, ObservedLink,
-        Snapshot,
+        Beside, DEFAULT_MTU, Event, Link, LinkName, Object, ObjectKey, ObservedLink, Snapshot,
     },
     ledger::{ALIAS_PREFIX, Changes, EndpointKey, Entry, Scope, State},
 };
@@ -182,15 +181,13 @@ pub(super) fn orphans(state: &State, snapshot: &Snapshot) -> Vec<LinkName> {
     for (_, entry) in state.objects.standing() {
         if let Object::Link(link) = &entry.object {
             known.insert(&link.name);
-            if let LinkKind::Veth { peer, .. } = &link.kind {
-                known.insert(peer);
-            }
+            known.extend(link.kind.peer());
         }
     }
     let ours = |name: &LinkName, link: &ObservedLink| {
         let tagged = link.alias.starts_with(ALIAS_PREFIX);
         let picked = name.is_picked() && link.alias.is_empty();
-        tagged || (picked && matches!(link.kind.as_str(), "bridge" | "veth"))
+        tagged || (picked && matches!(link.kind.as_str(), "bridge" | "veth" | "vxlan"))
     };
     let lost =
         |(name, link): &(&LinkName, &ObservedLink)| !known.contains(*name) && ours(name, link);

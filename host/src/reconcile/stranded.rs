@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    kernel::{LinkKind, Object, Snapshot},
+    kernel::{Object, Snapshot},
     ledger::{EndpointKey, State},
 };
 
@@ -40,7 +40,7 @@ impl Stranded {
             else {
                 continue;
             };
-            let LinkKind::Veth { peer, .. } = &link.kind else { continue };
+            let Some(peer) = link.kind.peer() else { continue };
             if entry.doomed || !snapshot.links.contains_key(peer) {
                 continue;
             }

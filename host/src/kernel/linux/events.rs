@@ -13,12 +13,14 @@ use rtnetlink::{
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
         link::{LinkAttribute, LinkMessage, LinkProtoInfoBridge},
+        neighbour::NeighbourFlags,
     },
     sys::SocketAddr,
 };
 use tokio::sync::{Mutex, mpsc};
 
 use super::{
+    fdb,
     links::{master_of, name_at, name_of, observe},
     routing::{neighbour_of, net_of, route_of},
 };
@@ -135,6 +137,15 @@ impl Listener {
                 let (index, address) = neighbour_of(&entry)?;
                 let link = self.name(index).await?;
                 Some(Event::Object(ObjectKey::neighbour(&link, address)))
+            }
+            RouteNetlinkMessage::NewNeighbour(entry) | RouteNetlinkMessage::DelNeighbour(entry)
+                if entry.header.family == AddressFamily::Bridge
+                    && entry.header.flags.contains(NeighbourFlags::Own) =>
+            {
+                let (index, mac, vtep) = fdb::parts(&entry)?;
+                vtep?;
+                let link = self.name(index).await?;
+                Some(Event::Object(ObjectKey::fdb(&link, mac)))
             }
             _ => None,
         }

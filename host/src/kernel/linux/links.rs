@@ -6,11 +6,11 @@
 //! link whose name the user chose is made under a picked name and gets name and
 //! tag together.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use futures::TryStreamExt;
 use rtnetlink::{
-    Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVxlan,
     packet_route::link::{
         InfoBridgePort, InfoData, InfoPortData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo,
         LinkMessage,
@@ -91,7 +91,7 @@ pub(super) async fn change(handle: &Handle, old: &Link, new: &Link) -> Result<()
     if let Some(mtu) = new.mtu.filter(|_| old.mtu != new.mtu) {
         message = message.mtu(mtu);
         // The peer may be in a container by now, where it is no longer ours to change.
-        if let LinkKind::Veth { peer, .. } = &new.kind
+        if let Some(peer) = new.kind.peer()
             && let Some(peer_index) = index_of(handle, peer).await?
         {
             let message = LinkUnspec::new_with_index(peer_index).mtu(mtu).build();
@@ -196,6 +196,15 @@ fn creation(link: &Link, first_name: &LinkName) -> LinkMessage {
             let peer = with_mtu(with_mac(peer, *peer_mac), link.mtu).build();
             let message = LinkVeth::new(first_name.as_str(), "")
                 .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)));
+            with_mtu(with_mac(message, link.mac), link.mtu).build()
+        }
+        LinkKind::Vxlan { vni, port, local } => {
+            let message = LinkVxlan::new(first_name.as_str(), *vni).port(*port);
+            let message = message.learning(false).proxy(true);
+            let message = match local {
+                IpAddr::V4(local) => message.local(*local),
+                IpAddr::V6(local) => message.local6(*local),
+            };
             with_mtu(with_mac(message, link.mac), link.mtu).build()
         }
     }

@@ -242,7 +242,7 @@ fn route_message(route: &Route, index: u32) -> Result<RouteMessage, Error> {
     Ok(message.build())
 }
 
-fn gone_is_fine(result: Result<(), rtnetlink::Error>) -> Result<(), Refusal> {
+pub(super) fn gone_is_fine(result: Result<(), rtnetlink::Error>) -> Result<(), Refusal> {
     match result.map_err(Refusal::from) {
         Err(source) if !source.is_gone() => Err(source),
         _ => Ok(()),

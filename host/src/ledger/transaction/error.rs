@@ -35,6 +35,22 @@ pub enum TxError {
     /// A link of this name belongs to somebody else.
     #[error("there is a link {0} on this host already; choose another name or remove it")]
     NameTaken(LinkName),
+    /// No such VXLAN network identifier can be.
+    #[error("{0} is no VXLAN network identifier; use one from 1 to 16777215")]
+    Vni(u32),
+    /// The host has a tunnel endpoint of this VXLAN network identifier already.
+    #[error(
+        "VXLAN network identifier {vni} is in use on this host with UDP port {port}; choose another"
+    )]
+    VniTaken {
+        /// The identifier.
+        vni: u32,
+        /// The port.
+        port: u16,
+    },
+    /// No link of the host has this address.
+    #[error("{0} is not an address of this host; set node.address in the configuration")]
+    NotOurAddress(IpAddr),
     /// The driver does not have this object.
     #[error("there is no {0} of this driver")]
     NoObject(kernel::ObjectKey),

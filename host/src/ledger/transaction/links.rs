@@ -1,5 +1,7 @@
 //! Links of a call: found by label, named by the host.
 
+use std::{net::IpAddr, ops::RangeInclusive};
+
 use futures::FutureExt;
 
 use super::{Inner, Shared, Transaction, TxError};
@@ -13,6 +15,9 @@ use crate::{
 
 /// How often another name is tried when the picked one is taken.
 const NAME_ATTEMPTS: u32 = 8;
+
+/// The VXLAN network identifiers that can be used (RFC 7348, section 5: 24 bits).
+const VNIS: RangeInclusive<u32> = 1..=0xff_ffff;
 
 /// A link to be made; name and tag come from the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +46,15 @@ pub enum NewLinkKind {
         /// The address of the container's end.
         peer_mac: Option<Mac>,
     },
+    /// A VXLAN tunnel endpoint.
+    Vxlan {
+        /// Its network identifier.
+        vni: u32,
+        /// Its UDP port.
+        port: u16,
+        /// The host's address.
+        local: IpAddr,
+    },
 }
 
 // === impl NewLinkKind ===
@@ -51,6 +65,7 @@ impl NewLinkKind {
         match self {
             Self::Bridge => Kind::Bridge,
             Self::Veth { .. } => Kind::Veth,
+            Self::Vxlan { .. } => Kind::Vxlan,
         }
     }
 }
@@ -118,6 +133,11 @@ impl Shared {
         let scope = self.scope()?.clone();
         self.check_label(inner, &scope, &new.label)?;
         let chosen = new.name.as_deref().map(chosen_name).transpose()?;
+        if let NewLinkKind::Vxlan { vni, .. } = new.kind
+            && !VNIS.contains(&vni)
+        {
+            return Err(TxError::Vni(vni));
+        }
         inner.count_link(&self.limits)?;
         self.permit(inner, Request::Link(new.kind.grant()))?;
         if let Some(name) = &chosen {
@@ -134,6 +154,9 @@ impl Shared {
             match self.create(inner, Object::Link(link.clone()), Some(new.label.clone())).await {
                 Ok(()) => return Ok(link),
                 Err(TxError::Kernel(error)) if error.is_exists() => {
+                    if let NewLinkKind::Vxlan { vni, port, .. } = new.kind {
+                        return Err(TxError::VniTaken { vni, port });
+                    }
                     attempt += 1;
                     if chosen.is_some() {
                         return Err(TxError::NameTaken(link.name));
@@ -286,6 +309,7 @@ fn describe(new: &NewLink, scope: &Scope, name: LinkName) -> Link {
         // from the name is the same again when the bridge has to be made again.
         NewLinkKind::Bridge => (LinkKind::Bridge, Some(new.mac.unwrap_or(Mac::local(scope)))),
         NewLinkKind::Veth { peer_mac } => (LinkKind::Veth { peer: name.peer(), peer_mac }, new.mac),
+        NewLinkKind::Vxlan { vni, port, local } => (LinkKind::Vxlan { vni, port, local }, new.mac),
     };
     Link {
         name,

@@ -1,11 +1,13 @@
 //! What stands on links: addresses, routes, neighbours, settings, firewall entries.
 
+use std::net::IpAddr;
+
 use futures::FutureExt;
 
 use super::{Inner, Shared, Transaction, TxError};
 use crate::{
     grants::Request,
-    kernel::{FirewallEntry, Object, Sysctl},
+    kernel::{FirewallEntry, Object, ObjectKey, Sysctl},
     ledger::Entry,
 };
 
@@ -40,17 +42,34 @@ impl Transaction {
 
     /// Deletes an object that this driver made.
     pub async fn remove(&self, object: Object) -> Result<(), TxError> {
+        self.remove_key(object.key()).await
+    }
+
+    /// Deletes the object of this key, which this driver made.
+    pub async fn remove_key(&self, key: ObjectKey) -> Result<(), TxError> {
         self.step(|shared, mut inner| {
             async move {
-                shared.link(&inner, object.link())?;
                 inner.count(&shared.limits)?;
-                let key = object.key();
                 let state = shared.ledger.read();
-                if inner.entry(&state, &key).is_none() {
-                    return Err(TxError::NoObject(key));
+                match inner.entry(&state, &key) {
+                    Some(entry) if entry.scope.driver == shared.driver => {}
+                    _ => return Err(TxError::NoObject(key)),
                 }
                 inner.delete(&state, &key);
                 Ok(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// The MTU in bytes of the host's link that has this address.
+    pub async fn mtu_at(&self, address: IpAddr) -> Result<u32, TxError> {
+        self.step(move |shared, mut inner| {
+            async move {
+                inner.count(&shared.limits)?;
+                let snapshot = shared.kernel.snapshot().await.map_err(TxError::Kernel)?;
+                snapshot.mtu_at(address).ok_or(TxError::NotOurAddress(address))
             }
             .boxed()
         })

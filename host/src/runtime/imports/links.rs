@@ -4,15 +4,15 @@ use wasmtime::component::Resource;
 
 use super::error_out;
 use crate::{
-    kernel::{Link, LinkKind, LinkName},
+    kernel::{Link, LinkName},
     ledger::{NewLink, NewLinkKind, TxError},
     runtime::{
         bindings::network::wasmnet::driver::{
-            links::{BridgeOptions, Host, HostLink, VethOptions},
-            types::Error,
+            links::{BridgeOptions, Host, HostLink, VethOptions, VxlanOptions},
+            types::{Error, IpAddress},
         },
         call::CallState,
-        convert::mac_in,
+        convert::{address_in, mac_in},
     },
 };
 
@@ -98,6 +98,30 @@ impl Host for CallState {
         self.handle_of(link)
     }
 
+    async fn create_vxlan(
+        &mut self,
+        label: String,
+        master: Handle,
+        options: VxlanOptions,
+    ) -> Outcome<Handle> {
+        let VxlanOptions { vni, port, local, mtu } = options;
+        let new = NewLink {
+            label,
+            name: None,
+            kind: NewLinkKind::Vxlan { vni, port, local: address_in(local) },
+            mtu: Some(mtu),
+            mac: None,
+            master: Some(self.link_name(&master)?),
+        };
+        let link = self.transaction()?.create_link(new).await;
+        self.handle_of(link)
+    }
+
+    async fn underlay_mtu(&mut self, local: IpAddress) -> Outcome<u32> {
+        let mtu = self.transaction()?.mtu_at(address_in(local)).await;
+        Ok(mtu.map_err(|error| error_out(&error)))
+    }
+
     async fn open(&mut self, label: String) -> Outcome<Handle> {
         let link = self.transaction()?.open_link(&label).await;
         self.handle_of(link)
@@ -110,10 +134,8 @@ impl HostLink for CallState {
     }
 
     async fn peer_name(&mut self, handle: Handle) -> wasmtime::Result<Option<String>> {
-        Ok(self.link(&handle).await?.and_then(|link| match link.kind {
-            LinkKind::Veth { peer, .. } => Some(peer.into()),
-            LinkKind::Bridge => None,
-        }))
+        let link = self.link(&handle).await?;
+        Ok(link.and_then(|link| link.kind.peer().cloned().map(String::from)))
     }
 
     async fn mtu(&mut self, handle: Handle) -> wasmtime::Result<Option<u32>> {

@@ -5,7 +5,7 @@ use wasmtime::component::Resource;
 
 use super::{LinkHandle, error_out};
 use crate::{
-    kernel::{Address, Neighbour, Object, Route, Sysctl},
+    kernel::{Address, Fdb, Neighbour, Object, ObjectKey, Route, Sysctl},
     runtime::{
         bindings::network::wasmnet::driver::{
             addresses, neighbours, routes, sysctl,
@@ -119,6 +119,22 @@ impl neighbours::Host for CallState {
     async fn remove(&mut self, link: Handle, address: IpAddress, mac: MacAddress) -> Outcome<()> {
         let object = self.neighbour_of(&link, address, mac)?;
         CallState::remove(self, object).await
+    }
+
+    async fn add_forwarding(
+        &mut self,
+        link: Handle,
+        mac: MacAddress,
+        vtep: IpAddress,
+    ) -> Outcome<()> {
+        let entry = Fdb { link: self.link_name(&link)?, mac: mac_in(mac), vtep: address_in(vtep) };
+        self.create(Object::Fdb(entry)).await
+    }
+
+    async fn remove_forwarding(&mut self, link: Handle, mac: MacAddress) -> Outcome<()> {
+        let key = ObjectKey::fdb(&self.link_name(&link)?, mac_in(mac));
+        let done = self.transaction()?.remove_key(key).await;
+        Ok(done.map_err(|error| error_out(&error)))
     }
 }
 

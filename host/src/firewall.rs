@@ -71,14 +71,12 @@ table inet wasmnet {
     set open6 { type inet_proto . ipv6_addr . inet_service; }
     # Docker's bridges. What goes there from ours only goes to ports Docker publishes.
     set foreign { type ifname; }
-    # Subnets and the bridges they are at home on.
-    set home4 { type ifname . ipv4_addr; flags interval; }
-    set home6 { type ifname . ipv6_addr; flags interval; }
-    # Those whose traffic takes the address of the link by which it leaves, or another.
-    set masquerade4 { type ifname . ipv4_addr; flags interval; }
-    set masquerade6 { type ifname . ipv6_addr; flags interval; }
-    map snat4 { type ifname . ipv4_addr : ipv4_addr; flags interval; }
-    map snat6 { type ifname . ipv6_addr : ipv6_addr; flags interval; }
+    # Bridges whose traffic takes the address of the link by which it leaves, or another. By
+    # name and not by subnet: the kernel copies a set of ranges whenever one of them changes.
+    set masquerade4 { type ifname; }
+    set masquerade6 { type ifname; }
+    map snat4 { type ifname : ipv4_addr; }
+    map snat6 { type ifname : ipv6_addr; }
     # Published ports: on all of the host's addresses, and on one.
     map ports4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
     map ports6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
@@ -145,13 +143,14 @@ table inet wasmnet {
     }
     chain postrouting {
         type nat hook postrouting priority srcnat - 5; policy accept;
-        oifname . ip saddr @home4 goto home
-        oifname . ip6 saddr @home6 goto home
+        iifname . oifname @same goto home
+        # br_netfilter hands over what it carries across a bridge as coming from nowhere.
+        meta iif 0 oifname @bridges fib saddr type != local goto home
         oifname @bridges ip saddr 127.0.0.0/8 masquerade
-        snat ip to iifname . ip saddr map @snat4
-        snat ip6 to iifname . ip6 saddr map @snat6
-        iifname . ip saddr @masquerade4 masquerade
-        iifname . ip6 saddr @masquerade6 masquerade
+        meta nfproto ipv4 snat ip to iifname map @snat4
+        meta nfproto ipv6 snat ip6 to iifname map @snat6
+        meta nfproto ipv4 iifname @masquerade4 masquerade
+        meta nfproto ipv6 iifname @masquerade6 masquerade
     }
     chain home {
         # A container that reaches its neighbour's, or its own, published port: the
@@ -216,31 +215,25 @@ impl Firewall {
             state.held.apply(batch);
             return Ok(());
         }
-        let next = state.held.after(batch);
-        if !sent || next.is_empty() {
-            state.write(&next).await.map_err(Error::Firewall)?;
-        }
-        // A network more changes nothing there, as a rule; what others change is heard of.
-        let passes = pass::rules(&next.bridges()) == state.passing;
-        let passed = if passes { Ok(()) } else { state.let_pass(&next).await };
-        if let Err(error) = passed {
+        let back = state.held.apply(batch);
+        let settled = state.settle(sent).await;
+        if settled.is_err() {
             // All or nothing: what was there before is put back.
-            let before = state.held.clone();
-            state.write(&before).await.map_err(Error::Firewall)?;
-            return Err(Error::Firewall(error));
+            state.held.apply(&back);
+            state.write().await.map_err(Error::Firewall)?;
         }
-        state.held = next;
-        Ok(())
+        settled.map_err(Error::Firewall)
     }
 
     /// Makes our table hold exactly these entries, whatever is there now.
     pub async fn reset(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error> {
         let mut state = self.state.lock().await;
-        let next = Held::of(entries);
-        state.write(&next).await.map_err(Error::Firewall)?;
-        state.let_pass(&next).await.map_err(Error::Firewall)?;
-        state.held = next;
-        Ok(())
+        let before = std::mem::replace(&mut state.held, Held::of(entries));
+        let settled = state.settle(false).await;
+        if settled.is_err() {
+            state.held = before;
+        }
+        settled.map_err(Error::Firewall)
     }
 
     /// Looks whether our table and our pass through Docker's chains still stand, and puts
@@ -250,12 +243,11 @@ impl Firewall {
         if state.held.is_empty() {
             return Ok(None);
         }
-        let held = state.held.clone();
         let drift = state.drift().map_err(Error::Firewall)?;
         if drift.is_some() {
-            state.write(&held).await.map_err(Error::Firewall)?;
+            state.write().await.map_err(Error::Firewall)?;
         }
-        state.let_pass(&held).await.map_err(Error::Firewall)?;
+        state.let_pass().await.map_err(Error::Firewall)?;
         Ok(drift)
     }
 
@@ -273,10 +265,22 @@ impl Firewall {
 // === impl State ===
 
 impl State {
+    /// Makes what is held hold: the table, unless its elements have been sent, and the pass.
+    async fn settle(&mut self, sent: bool) -> Result<(), Refusal> {
+        if !sent || self.held.is_empty() {
+            self.write().await?;
+        }
+        // A network more changes nothing there, as a rule; what others change is heard of.
+        if pass::rules(self.held.bridges()) == self.passing {
+            return Ok(());
+        }
+        self.let_pass().await
+    }
+
     /// Writes our whole table in one transaction.
-    async fn write(&mut self, held: &Held) -> Result<(), Refusal> {
-        tool::nft(&script(held, &self.foreign)).await?;
-        self.rules = if held.is_empty() { Vec::new() } else { self.batches.rules()? };
+    async fn write(&mut self) -> Result<(), Refusal> {
+        tool::nft(&script(&self.held, &self.foreign)).await?;
+        self.rules = if self.held.is_empty() { Vec::new() } else { self.batches.rules()? };
         Ok(())
     }
 
@@ -313,17 +317,17 @@ impl State {
     }
 
     /// Sees to the pass through Docker's chains, and to Docker's bridges in our table.
-    async fn let_pass(&mut self, held: &Held) -> Result<(), Refusal> {
-        let bridges = held.bridges();
-        let mut foreign = pass::let_pass(&bridges).await?;
+    async fn let_pass(&mut self) -> Result<(), Refusal> {
+        let bridges = self.held.bridges();
+        let mut foreign = pass::let_pass(bridges).await?;
         // Somebody may have flushed the rules that name them: while the bridges stand, they
         // are Docker's.
         let stands = |bridge: &&LinkName| {
             !bridges.contains(*bridge) && nix::net::if_::if_nametoindex(bridge.as_str()).is_ok()
         };
         foreign.extend(self.foreign.iter().filter(stands).cloned());
-        self.passing = pass::rules(&bridges);
-        if held.is_empty() {
+        self.passing = pass::rules(bridges);
+        if self.held.is_empty() {
             self.foreign.clear();
             return Ok(());
         }

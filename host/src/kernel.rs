@@ -73,6 +73,19 @@ pub enum Event {
     Overrun,
 }
 
+// === impl Event ===
+
+impl Event {
+    /// Whether it says how something is now that an older one said of the same.
+    pub fn replaces(&self, old: &Self) -> bool {
+        match (self, old) {
+            (Self::Link(link, _), Self::Link(same, _))
+            | (Self::Port { link, .. }, Self::Port { link: same, .. }) => link == same,
+            (new, old) => new == old,
+        }
+    }
+}
+
 /// What was wrong with the firewall.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FirewallDrift {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NetlinkBuffer, NetlinkMessage, NetlinkPayload, NlasIterator};
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
 };
@@ -12,9 +12,25 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 const READ: usize = 64 << 10;
 /// Where a message's length stands in it.
 const LENGTH: usize = 4;
+/// The header of every message of netfilter's (struct nfgenmsg).
+const GENERAL: usize = 4;
+/// The header of every attribute (struct nlattr).
+const NLA_HEADER: usize = 4;
 
 /// What the kernel answers.
 pub type Answer = NetlinkPayload<NetfilterMessage>;
+
+/// A message whose attributes are left as they are. To take thousands of elements apart into
+/// the library's types would cost a hundred times as much: it words an error for each of
+/// them before it knows whether there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    /// Whose doing it is: see [`Netfilter::port`].
+    pub sender: u32,
+    /// Subsystem and message (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE).
+    pub kind: u16,
+    attributes: &'a [u8],
+}
 
 /// A socket to netfilter, of the network namespace in which it was opened.
 #[derive(Debug)]
@@ -61,29 +77,81 @@ impl Netfilter {
 
     /// Reads what there is, or waits for something unless the socket does not block.
     pub fn read(&mut self) -> io::Result<Vec<Answer>> {
+        self.read_bytes().map(|buffer| parse(&buffer))
+    }
+
+    /// The same, not yet taken apart.
+    pub fn read_bytes(&mut self) -> io::Result<Vec<u8>> {
         let mut buffer = Vec::with_capacity(READ);
         self.0.recv(&mut buffer, 0)?;
-        Ok(parse(&buffer))
+        Ok(buffer)
+    }
+}
+
+// === impl Raw ===
+
+impl<'a> Raw<'a> {
+    /// Its attributes, by number.
+    pub fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
+        attributes(self.attributes)
+    }
+
+    /// A text among its attributes.
+    pub fn text(&self, attribute: u16) -> Option<&'a str> {
+        let (_, bytes) = self.attributes().find(|(kind, _)| *kind == attribute)?;
+        std::str::from_utf8(bytes.strip_suffix(b"\0").unwrap_or(bytes)).ok()
     }
 }
 
 /// Takes the messages of one read apart; what cannot be understood is left out.
 pub fn parse(buffer: &[u8]) -> Vec<Answer> {
-    messages(buffer).into_iter().map(|message| message.payload).collect()
+    messages(buffer).filter_map(read).collect()
 }
 
-/// The same, with the messages' headers.
-pub fn messages(mut buffer: &[u8]) -> Vec<NetlinkMessage<NetfilterMessage>> {
-    let mut messages = Vec::new();
-    while let Some(length) = buffer.first_chunk::<LENGTH>() {
-        let length = u32::from_ne_bytes(*length) as usize;
-        let Some(message) = buffer.get(..length).filter(|_| length > 0) else { break };
-        if let Ok(message) = NetlinkMessage::<NetfilterMessage>::deserialize(message) {
-            messages.push(message);
-        }
+/// Those of netlink itself: errors, the end of a dump.
+pub fn control(buffer: &[u8]) -> Vec<Answer> {
+    messages(buffer).filter(|bytes| kind(bytes).is_some_and(is_control)).filter_map(read).collect()
+}
+
+fn read(message: &[u8]) -> Option<Answer> {
+    NetlinkMessage::deserialize(message).ok().map(|message| message.payload)
+}
+
+fn kind(message: &[u8]) -> Option<u16> {
+    NetlinkBuffer::new_checked(message).ok().map(|message| message.message_type())
+}
+
+/// Whether it is no subsystem's.
+fn is_control(kind: u16) -> bool {
+    kind >> 8 == 0
+}
+
+/// The messages of one read, but for those of netlink itself (errors, the end of a dump).
+pub fn raw(buffer: &[u8]) -> impl Iterator<Item = Raw<'_>> {
+    messages(buffer).filter_map(|bytes| {
+        let message = NetlinkBuffer::new_checked(bytes).ok()?;
+        let kind = message.message_type();
+        let attributes = message.payload().get(GENERAL..)?;
+        (!is_control(kind)).then(|| Raw { sender: message.port_number(), kind, attributes })
+    })
+}
+
+/// Attributes behind each other, by number.
+pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    NlasIterator::new(bytes).map_while(Result::ok).map(|one| {
+        let (kind, length) = (one.kind(), one.value_length());
+        let value = one.into_inner().get(NLA_HEADER..).and_then(|value| value.get(..length));
+        (kind, value.unwrap_or_default())
+    })
+}
+
+fn messages(mut buffer: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = u32::from_ne_bytes(*buffer.first_chunk::<LENGTH>()?) as usize;
+        let message = buffer.get(..length).filter(|_| length > 0)?;
         buffer = buffer.get(length.next_multiple_of(LENGTH)..).unwrap_or_default();
-    }
-    messages
+        Some(message)
+    })
 }
 
 /// Puts a message behind others.

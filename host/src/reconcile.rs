@@ -30,7 +30,7 @@ use tokio::{
 pub use self::examine::examine;
 use self::{
     plan::{Plan, Repair},
-    schedule::Schedule,
+    schedule::{Cause, Schedule},
     stranded::Stranded,
 };
 use crate::{
@@ -92,7 +92,7 @@ pub async fn start(dispatcher: &Dispatcher) -> Result<(), Error> {
     let firewall = ledger.read().objects.firewall();
     kernel.reset_firewall(&firewall).await?;
     for network in differing(dispatcher).await {
-        repair_network(dispatcher, &network, !rebooted).await;
+        repair_network(dispatcher, &network, Cause::Anything, !rebooted).await;
     }
     bind_ports(dispatcher).await;
     if rebooted {
@@ -156,9 +156,10 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
     let mut repaired: HashMap<task::Id, NetworkId> = HashMap::new();
     loop {
         let now = Instant::now();
-        for network in schedule.start(now) {
+        for (network, cause) in schedule.start(now) {
             let (dispatcher, of) = (Arc::clone(&dispatcher), network.clone());
-            let repair = repairs.spawn(async move { repair_network(&dispatcher, &of, true).await });
+            let repair =
+                repairs.spawn(async move { repair_network(&dispatcher, &of, cause, true).await });
             repaired.insert(repair.id(), network);
         }
         let (due, firewall) = (schedule.due(), firewall_due);
@@ -172,7 +173,7 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
                 event => {
                     let network = plan::concerned(&dispatcher.ledger().read(), &event);
                     if let Some(network) = network {
-                        schedule.announce(network, Instant::now());
+                        schedule.announce(network, Cause::Events(vec![event]), Instant::now());
                     }
                     false
                 }
@@ -212,7 +213,7 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
             repair_firewall(&dispatcher).await;
             dispatcher.ledger().reap(&*kernel, None).await;
             for network in differing(&dispatcher).await {
-                schedule.announce(network, Instant::now());
+                schedule.announce(network, Cause::Anything, Instant::now());
             }
         }
     }
@@ -223,7 +224,7 @@ pub async fn repair_all(dispatcher: &Dispatcher) {
     repair_firewall(dispatcher).await;
     dispatcher.ledger().reap(&**dispatcher.kernel(), None).await;
     for network in differing(dispatcher).await {
-        repair_network(dispatcher, &network, true).await;
+        repair_network(dispatcher, &network, Cause::Anything, true).await;
     }
 }
 
@@ -273,10 +274,16 @@ async fn differing(dispatcher: &Dispatcher) -> Vec<NetworkId> {
 }
 
 /// Makes one network's objects be as the ledger says, and tells of it if that is `news`.
-async fn repair_network(dispatcher: &Dispatcher, network: &NetworkId, news: bool) {
+async fn repair_network(dispatcher: &Dispatcher, network: &NetworkId, cause: Cause, news: bool) {
     let mut dead = BTreeSet::new();
     {
         let _order = dispatcher.lock_network(network).await;
+        // What a call of our own changed was announced before the ledger had it.
+        if let Cause::Events(events) = &cause
+            && !plan::still_concern(&dispatcher.ledger().read(), events)
+        {
+            return;
+        }
         // A link that comes back brings the kernel's settings along, seen only then.
         for _ in 0..ROUNDS {
             let beside = plan::beside(&dispatcher.ledger().read(), Some(network));

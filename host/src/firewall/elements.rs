@@ -6,8 +6,6 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use ipnet::IpNet;
-
 use crate::{
     kernel::{Access, FirewallEntry, LinkName, Policy, Port, SourceNat, Subnet},
     model::Protocol,
@@ -31,8 +29,6 @@ pub(super) enum Field {
     Name(LinkName),
     /// An address.
     Ip(IpAddr),
-    /// All addresses of a subnet.
-    Net(IpNet),
     /// An IP protocol.
     Protocol(Protocol),
     /// A port.
@@ -49,7 +45,7 @@ pub(super) fn of<'a>(
 fn of_entry(entry: &FirewallEntry) -> Vec<Element> {
     match entry {
         FirewallEntry::Policy(policy) => of_policy(policy),
-        FirewallEntry::Subnet(subnet) => of_subnet(subnet),
+        FirewallEntry::Subnet(subnet) => of_subnet(subnet).into_iter().collect(),
         FirewallEntry::Port(port) => of_port(port).into_iter().collect(),
     }
 }
@@ -78,22 +74,19 @@ fn of_policy(policy: &Policy) -> Vec<Element> {
     elements
 }
 
-fn of_subnet(subnet: &Subnet) -> Vec<Element> {
+/// All subnets of a family on a bridge have the same (see `set-subnet`), and so the same element.
+fn of_subnet(subnet: &Subnet) -> Option<Element> {
     let Subnet { link, subnet, nat } = subnet;
-    let (home, masquerade, snat) = match subnet.addr() {
-        IpAddr::V4(_) => ("home4", "masquerade4", "snat4"),
-        IpAddr::V6(_) => ("home6", "masquerade6", "snat6"),
+    let (masquerade, snat) = match subnet.addr() {
+        IpAddr::V4(_) => ("masquerade4", "snat4"),
+        IpAddr::V6(_) => ("masquerade6", "snat6"),
     };
-    let key = || vec![Field::Name(link.clone()), Field::Net(*subnet)];
-    let mut elements = vec![set(home, key())];
+    let key = vec![Field::Name(link.clone())];
     match nat {
-        SourceNat::None => {}
-        SourceNat::Masquerade => elements.push(set(masquerade, key())),
-        SourceNat::Address(ip) => {
-            elements.push(Element { set: snat, key: key(), data: vec![Field::Ip(*ip)] });
-        }
+        SourceNat::None => None,
+        SourceNat::Masquerade => Some(set(masquerade, key)),
+        SourceNat::Address(ip) => Some(Element { set: snat, key, data: vec![Field::Ip(*ip)] }),
     }
-    elements
 }
 
 fn of_port(port: &Port) -> Option<Element> {
@@ -140,26 +133,21 @@ impl Element {
         text
     }
 
-    /// The key's bytes, and where the key is a range, those of its end.
-    pub(super) fn key_bytes(&self) -> (Vec<u8>, Option<Vec<u8>>) {
-        let mut start = Vec::new();
-        let mut end = Vec::new();
-        for field in &self.key {
-            field.write(&mut start, false);
-            field.write(&mut end, true);
-        }
-        let is_range = self.key.iter().any(|field| matches!(field, Field::Net(_)));
-        (start, is_range.then_some(end))
+    /// The key's bytes.
+    pub(super) fn key_bytes(&self) -> Vec<u8> {
+        bytes(&self.key)
     }
 
     /// The data's bytes.
     pub(super) fn data_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for field in &self.data {
-            field.write(&mut bytes, false);
-        }
-        bytes
+        bytes(&self.data)
     }
+}
+
+fn bytes(fields: &[Field]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    fields.iter().for_each(|field| field.write(&mut bytes));
+    bytes
 }
 
 fn join(fields: &[Field]) -> String {
@@ -173,15 +161,14 @@ impl Field {
         match self {
             Self::Name(name) => format!("\"{name}\""),
             Self::Ip(ip) => ip.to_string(),
-            Self::Net(net) => net.to_string(),
             Self::Protocol(protocol) => protocol.to_string(),
             Self::Port(port) => port.to_string(),
         }
     }
 
     /// Writes it as the kernel keeps it in a register: network order, padded to four
-    /// bytes; names to the sixteen of IFNAMSIZ. Of a subnet the first address, or the last.
-    fn write(&self, bytes: &mut Vec<u8>, last: bool) {
+    /// bytes; names to the sixteen of IFNAMSIZ.
+    fn write(&self, bytes: &mut Vec<u8>) {
         const REGISTER: usize = 4;
         const IFNAMSIZ: usize = 16;
         let start = bytes.len();
@@ -191,7 +178,6 @@ impl Field {
                 bytes.resize(start + IFNAMSIZ, 0);
             }
             Self::Ip(ip) => write_ip(bytes, *ip),
-            Self::Net(net) => write_ip(bytes, if last { net.broadcast() } else { net.network() }),
             Self::Protocol(protocol) => bytes.push(protocol.number()),
             Self::Port(port) => bytes.extend(port.to_be_bytes()),
         }

@@ -10,6 +10,7 @@ use crate::kernel::{FirewallBatch, FirewallEntry, LinkName};
 pub(super) struct Held {
     entries: BTreeSet<FirewallEntry>,
     elements: BTreeMap<Element, usize>,
+    bridges: BTreeSet<LinkName>,
 }
 
 /// The elements between two states.
@@ -35,7 +36,9 @@ impl Change {
 impl Held {
     /// What these entries stand for.
     pub(super) fn of(entries: &BTreeSet<FirewallEntry>) -> Self {
-        Self::default().after(&FirewallBatch { add: entries.clone(), remove: BTreeSet::new() })
+        let mut held = Self::default();
+        held.apply(&FirewallBatch { add: entries.clone(), remove: BTreeSet::new() });
+        held
     }
 
     /// Whether there is nothing of ours.
@@ -49,12 +52,8 @@ impl Held {
     }
 
     /// The networks' bridges.
-    pub(super) fn bridges(&self) -> BTreeSet<LinkName> {
-        let bridge = |entry: &FirewallEntry| match entry {
-            FirewallEntry::Policy(policy) => Some(policy.link.clone()),
-            _ => None,
-        };
-        self.entries.iter().filter_map(bridge).collect()
+    pub(super) fn bridges(&self) -> &BTreeSet<LinkName> {
+        &self.bridges
     }
 
     /// The way to the state after a batch. Costs as much as the batch is long.
@@ -78,19 +77,12 @@ impl Held {
         change
     }
 
-    /// The state after a batch.
-    pub(super) fn after(&self, batch: &FirewallBatch) -> Self {
-        let mut next = self.clone();
-        next.apply(batch);
-        next
-    }
-
-    /// Goes to the state after a batch.
-    pub(super) fn apply(&mut self, batch: &FirewallBatch) {
-        let leaving: Vec<FirewallEntry> = self.leaving(batch).cloned().collect();
-        let coming: Vec<FirewallEntry> = self.coming(batch).cloned().collect();
-        for entry in leaving {
-            for element in elements::of([&entry]) {
+    /// Goes to the state after a batch, and returns the batch that leads back.
+    pub(super) fn apply(&mut self, batch: &FirewallBatch) -> FirewallBatch {
+        let leaving: BTreeSet<FirewallEntry> = self.leaving(batch).cloned().collect();
+        let coming: BTreeSet<FirewallEntry> = self.coming(batch).cloned().collect();
+        for entry in &leaving {
+            for element in elements::of([entry]) {
                 if let Some(count) = self.elements.get_mut(&element) {
                     *count -= 1;
                     if *count == 0 {
@@ -98,14 +90,20 @@ impl Held {
                     }
                 }
             }
-            self.entries.remove(&entry);
+            self.entries.remove(entry);
         }
-        for entry in coming {
-            for element in elements::of([&entry]) {
+        for entry in &coming {
+            for element in elements::of([entry]) {
                 *self.elements.entry(element).or_default() += 1;
             }
-            self.entries.insert(entry);
+            self.entries.insert(entry.clone());
         }
+        // One that leaves may come again with another policy.
+        for bridge in leaving.iter().filter_map(bridge_of) {
+            self.bridges.remove(bridge);
+        }
+        self.bridges.extend(coming.iter().filter_map(bridge_of).cloned());
+        FirewallBatch { add: leaving, remove: coming }
     }
 
     fn leaving<'a>(&'a self, batch: &'a FirewallBatch) -> impl Iterator<Item = &'a FirewallEntry> {
@@ -115,5 +113,13 @@ impl Held {
 
     fn coming<'a>(&'a self, batch: &'a FirewallBatch) -> impl Iterator<Item = &'a FirewallEntry> {
         batch.add.iter().filter(|entry| !self.entries.contains(*entry))
+    }
+}
+
+/// The bridge that an entry makes a network's.
+fn bridge_of(entry: &FirewallEntry) -> Option<&LinkName> {
+    match entry {
+        FirewallEntry::Policy(policy) => Some(&policy.link),
+        _ => None,
     }
 }

@@ -8,11 +8,9 @@ use std::{
     io,
 };
 
-use netlink_packet_core::{
-    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload, Nla,
-};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload};
 use netlink_packet_netfilter::{
-    NetfilterMessageInner, NetfilterProtoFamily,
+    NetfilterProtoFamily,
     nftables::{
         DataAttribute, ListAttribute, NfTablesMessage, RuleAttribute, RuleMessage,
         SetElementAttribute, SetElementList, SetElementMessage,
@@ -23,13 +21,20 @@ use netlink_packet_netfilter::{
 use super::{TABLE, elements::Element, held::Change};
 use crate::{
     kernel::Refusal,
-    netfilter::{Netfilter, write},
+    netfilter::{self, Netfilter, Raw, write},
 };
 
 /// NFNL_SUBSYS_NFTABLES: what a batch is for.
 const NFTABLES: u16 = 10;
 /// NFTA_DATA_VALUE.
 const DATA_VALUE: u16 = 1;
+/// NFTA_RULE_HANDLE.
+const RULE_HANDLE: u16 = 3;
+/// NFTA_SET_ELEM_LIST_ELEMENTS.
+const LIST_ELEMENTS: u16 = 3;
+/// NFTA_SET_ELEM_KEY and NFTA_SET_ELEM_DATA.
+const ELEMENT_KEY: u16 = 1;
+const ELEMENT_DATA: u16 = 2;
 /// Elements in one message: an attribute's length has 16 bits, an element takes up to
 /// 100 bytes.
 const ELEMENTS: usize = 400;
@@ -46,8 +51,6 @@ pub(super) struct Batches {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RawElement {
     key: Vec<u8>,
-    /// The same as the key where that is no range.
-    end: Vec<u8>,
     data: Vec<u8>,
 }
 
@@ -87,39 +90,29 @@ impl Batches {
     /// is replaced has another number.
     pub(super) fn rules(&self) -> Result<Vec<u64>, Refusal> {
         let table = RuleMessage { attributes: vec![RuleAttribute::Table(TABLE.to_owned())] };
-        let rules = dump(NfTablesMessage::GetRule(table))?.into_iter();
-        Ok(rules
-            .flat_map(|message| match message {
-                NfTablesMessage::NewRule(rule) => rule.attributes,
-                _ => Vec::new(),
-            })
-            .filter_map(|attribute| match attribute {
-                RuleAttribute::Handle(number) => Some(number),
+        let mut rules = Vec::new();
+        dump(NfTablesMessage::GetRule(table), |rule| {
+            let number = |(kind, value): (u16, &[u8])| match kind {
+                RULE_HANDLE => value.try_into().ok().map(u64::from_be_bytes),
                 _ => None,
-            })
-            .collect())
+            };
+            rules.extend(rule.attributes().find_map(number));
+        })?;
+        Ok(rules)
     }
 
     /// What a set or map of our table holds; nothing if it is not there.
     pub(super) fn elements(&self, set: &str) -> Result<BTreeSet<RawElement>, Refusal> {
         let attributes =
             vec![SetElementList::Table(TABLE.to_owned()), SetElementList::Set(set.to_owned())];
-        let messages = dump(NfTablesMessage::GetSetElement(SetElementMessage { attributes }))?;
-        Ok(messages
-            .into_iter()
-            .flat_map(|message| match message {
-                NfTablesMessage::NewSetElement(elements) => elements.attributes,
-                _ => Vec::new(),
-            })
-            .flat_map(|attribute| match attribute {
-                SetElementList::Elements(elements) => elements,
-                _ => Vec::new(),
-            })
-            .filter_map(|element| match element {
-                ListAttribute::Element(attributes) => Some(RawElement::read(&attributes)),
-                _ => None,
-            })
-            .collect())
+        let mut elements = BTreeSet::new();
+        dump(NfTablesMessage::GetSetElement(SetElementMessage { attributes }), |message| {
+            let lists = message.attributes().filter(|(kind, _)| *kind == LIST_ELEMENTS);
+            for (_, list) in lists {
+                elements.extend(netfilter::attributes(list).map(|(_, one)| RawElement::read(one)));
+            }
+        })?;
+        Ok(elements)
     }
 
     /// The number by which the kernel knows the socket.
@@ -147,25 +140,22 @@ impl Batches {
     }
 }
 
-/// Asks for a list of what is in our table; an empty one if it is not there.
-fn dump(of: NfTablesMessage) -> Result<Vec<NfTablesMessage>, Refusal> {
+/// Asks for a list of what is in our table, and hands each message to `take`; none if it is
+/// not there.
+fn dump(of: NfTablesMessage, mut take: impl FnMut(Raw<'_>)) -> Result<(), Refusal> {
     let mut buffer = Vec::new();
     request(of, NLM_F_REQUEST | NLM_F_DUMP, &mut buffer);
     let mut socket = Netfilter::open()?;
     socket.send(&buffer)?;
-    let mut messages = Vec::new();
     loop {
-        for answer in socket.read()? {
+        let bytes = socket.read_bytes()?;
+        netfilter::raw(&bytes).for_each(&mut take);
+        for answer in netfilter::control(&bytes) {
             match answer {
-                NetlinkPayload::Done(_) => return Ok(messages),
+                NetlinkPayload::Done(_) => return Ok(()),
                 NetlinkPayload::Error(error) => {
                     let refusal = Refusal::from(error);
-                    return if refusal.is_gone() { Ok(Vec::new()) } else { Err(refusal) };
-                }
-                NetlinkPayload::InnerMessage(message) => {
-                    if let NetfilterMessageInner::NfTables(message) = message.inner {
-                        messages.push(message);
-                    }
+                    return if refusal.is_gone() { Ok(()) } else { Err(refusal) };
                 }
                 _ => {}
             }
@@ -192,11 +182,8 @@ fn message(set: &str, elements: &[&Element]) -> SetElementMessage {
 }
 
 fn attributes(element: &Element) -> ListAttribute<SetElementAttribute> {
-    let (key, key_end) = element.key_bytes();
-    let mut attributes = vec![SetElementAttribute::Key(DataAttribute::Value(key))];
-    if let Some(end) = key_end {
-        attributes.push(SetElementAttribute::KeyEnd(vec![DefaultNla::new(DATA_VALUE, end)]));
-    }
+    let key = DataAttribute::Value(element.key_bytes());
+    let mut attributes = vec![SetElementAttribute::Key(key)];
     if !element.data.is_empty() {
         attributes.push(SetElementAttribute::Data(DataAttribute::Value(element.data_bytes())));
     }
@@ -214,33 +201,25 @@ fn request(message: NfTablesMessage, flags: u16, buffer: &mut Vec<u8>) {
 // === impl RawElement ===
 
 impl RawElement {
-    fn read(attributes: &[SetElementAttribute]) -> Self {
-        let bytes = |data: &DataAttribute| match data {
-            DataAttribute::Value(bytes) => bytes.clone(),
-            _ => Vec::new(),
+    fn read(attributes: &[u8]) -> Self {
+        let value = |data: &[u8]| {
+            let found = netfilter::attributes(data).find(|(kind, _)| *kind == DATA_VALUE);
+            found.map(|(_, value)| value.to_vec()).unwrap_or_default()
         };
-        let (mut key, mut end, mut data) = (Vec::new(), None, Vec::new());
-        for attribute in attributes {
-            match attribute {
-                SetElementAttribute::Key(value) => key = bytes(value),
-                SetElementAttribute::Data(value) => data = bytes(value),
-                SetElementAttribute::KeyEnd(values) => {
-                    end = values.iter().find(|value| value.kind() == DATA_VALUE).map(|value| {
-                        let mut bytes = vec![0; value.value_len()];
-                        value.emit_value(&mut bytes);
-                        bytes
-                    });
-                }
+        let (mut key, mut data) = (Vec::new(), Vec::new());
+        for (kind, bytes) in netfilter::attributes(attributes) {
+            match kind {
+                ELEMENT_KEY => key = value(bytes),
+                ELEMENT_DATA => data = value(bytes),
                 _ => {}
             }
         }
-        Self { end: end.unwrap_or_else(|| key.clone()), key, data }
+        Self { key, data }
     }
 }
 
 impl From<&Element> for RawElement {
     fn from(element: &Element) -> Self {
-        let (key, end) = element.key_bytes();
-        Self { end: end.unwrap_or_else(|| key.clone()), key, data: element.data_bytes() }
+        Self { key: element.key_bytes(), data: element.data_bytes() }
     }
 }

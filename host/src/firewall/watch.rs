@@ -3,18 +3,10 @@
 use std::io;
 
 use futures::future::poll_fn;
-use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
-use netlink_packet_netfilter::{
-    NetfilterMessage, NetfilterMessageInner,
-    nftables::{
-        ChainAttribute, NfTablesMessage, RuleAttribute, SetAttribute, SetElementList,
-        TableAttribute,
-    },
-};
 use netlink_sys::{AsyncSocket, SocketAddr, TokioSocket, protocols::NETLINK_NETFILTER};
 
 use super::TABLE;
-use crate::netfilter::messages;
+use crate::netfilter::{Raw, raw};
 
 /// NFNLGRP_NFTABLES: every change of a ruleset.
 const GROUP: u32 = 7;
@@ -22,6 +14,24 @@ const GROUP: u32 = 7;
 const FILTER: &str = "filter";
 /// Its chains that matter: where our rules stand, and where Docker names its bridges.
 const CHAINS: [&str; 4] = ["FORWARD", "DOCKER-USER", "DOCKER-FORWARD", "DOCKER-BRIDGE"];
+
+/// NFNL_SUBSYS_NFTABLES, and its messages (NFT_MSG_NEWTABLE and so on).
+const NFTABLES: u8 = 10;
+const NEW_TABLE: u8 = 0;
+const DELETE_TABLE: u8 = 2;
+const NEW_CHAIN: u8 = 3;
+const DELETE_CHAIN: u8 = 5;
+const NEW_RULE: u8 = 6;
+const DELETE_RULE: u8 = 8;
+const DELETE_SET: u8 = 11;
+const NEW_ELEMENT: u8 = 12;
+const DELETE_ELEMENT: u8 = 14;
+/// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE, NFTA_SET_ELEM_LIST_TABLE.
+const TABLE_NAME: u16 = 1;
+/// NFTA_CHAIN_NAME.
+const CHAIN_NAME: u16 = 3;
+/// NFTA_RULE_CHAIN.
+const RULE_CHAIN: u16 = 2;
 
 /// A subscription to changes of nftables.
 pub struct Watch {
@@ -50,7 +60,7 @@ impl Watch {
             match poll_fn(|context| socket.poll_recv_from_full(context)).await {
                 Ok((bytes, _)) => {
                     let own = self.own;
-                    if messages(&bytes).iter().any(|message| concerns_us(message, own)) {
+                    if raw(&bytes).any(|message| concerns_us(message, own)) {
                         return;
                     }
                 }
@@ -61,51 +71,20 @@ impl Watch {
     }
 }
 
-fn concerns_us(message: &NetlinkMessage<NetfilterMessage>, own: u32) -> bool {
-    let sender = message.header.port_number;
-    let NetlinkPayload::InnerMessage(message) = &message.payload else { return false };
-    let NetfilterMessageInner::NfTables(message) = &message.inner else { return false };
-    match message {
-        NfTablesMessage::NewTable(table) | NfTablesMessage::DeleteTable(table) => {
-            table.attributes.iter().any(|attribute| match attribute {
-                TableAttribute::Name(name) => name == TABLE || name == FILTER,
-                _ => false,
-            })
-        }
-        NfTablesMessage::NewChain(chain) | NfTablesMessage::DeleteChain(chain) => {
-            let mut table = "";
-            let mut name = "";
-            for attribute in &chain.attributes {
-                match attribute {
-                    ChainAttribute::Table(text) => table = text,
-                    ChainAttribute::Name(text) => name = text,
-                    _ => {}
-                }
-            }
-            is_watched(table, name)
-        }
-        NfTablesMessage::NewRule(rule) | NfTablesMessage::DeleteRule(rule) => {
-            let mut table = "";
-            let mut chain = "";
-            for attribute in &rule.attributes {
-                match attribute {
-                    RuleAttribute::Table(text) => table = text,
-                    RuleAttribute::Chain(text) => chain = text,
-                    _ => {}
-                }
-            }
-            is_watched(table, chain)
-        }
-        NfTablesMessage::DeleteSet(set) => set
-            .attributes
-            .iter()
-            .any(|attribute| matches!(attribute, SetAttribute::Table(name) if name == TABLE)),
-        NfTablesMessage::NewSetElement(elements) | NfTablesMessage::DeleteSetElement(elements) => {
-            sender != own
-                && elements.attributes.iter().any(
-                    |attribute| matches!(attribute, SetElementList::Table(name) if name == TABLE),
-                )
-        }
+fn concerns_us(message: Raw<'_>, own: u32) -> bool {
+    let [subsystem, message_type] = message.kind.to_be_bytes();
+    if subsystem != NFTABLES {
+        return false;
+    }
+    // Of all of them the table's name is the first attribute.
+    let table = message.text(TABLE_NAME).unwrap_or_default();
+    let chain = |attribute| is_watched(table, message.text(attribute).unwrap_or_default());
+    match message_type {
+        NEW_TABLE | DELETE_TABLE => table == TABLE || table == FILTER,
+        NEW_CHAIN | DELETE_CHAIN => chain(CHAIN_NAME),
+        NEW_RULE | DELETE_RULE => chain(RULE_CHAIN),
+        DELETE_SET => table == TABLE,
+        NEW_ELEMENT | DELETE_ELEMENT => table == TABLE && message.sender != own,
         _ => false,
     }
 }

@@ -79,6 +79,11 @@ pub(super) fn concerned(state: &State, event: &Event) -> Option<NetworkId> {
     Some(entry.scope.network.clone())
 }
 
+/// Whether one of these still says that something may be wrong.
+pub(super) fn still_concern(state: &State, events: &[Event]) -> bool {
+    events.iter().any(|event| concerned(state, event).is_some())
+}
+
 /// What a network needs to be as the ledger says.
 pub(super) fn plan(state: &State, snapshot: &Snapshot, network: &NetworkId) -> Plan {
     let mut entries: Vec<_> =

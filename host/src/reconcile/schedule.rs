@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::id::NetworkId;
+use crate::{id::NetworkId, kernel::Event};
 
 /// How long announcements are gathered before a network is looked at.
 const GATHER: Duration = Duration::from_millis(50);
@@ -15,6 +15,19 @@ const LONGEST: Duration = Duration::from_millis(800);
 /// A network that was quiet for so long is new again.
 const FORGOTTEN: Duration = Duration::from_secs(10);
 
+/// Announcements that are kept of a network; with more it is simply looked at.
+const KEPT: usize = 32;
+
+/// Why a network is to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Something may be wrong somewhere.
+    Anything,
+    /// These announcements, of each link the last; if there is something wrong with what
+    /// they say.
+    Events(Vec<Event>),
+}
+
 /// Networks that are to be looked at, one look at a time each.
 #[derive(Debug, Default)]
 pub(super) struct Schedule(BTreeMap<NetworkId, Place>);
@@ -23,6 +36,7 @@ pub(super) struct Schedule(BTreeMap<NetworkId, Place>);
 #[derive(Debug)]
 struct Place {
     due: Option<Instant>,
+    cause: Cause,
     running: bool,
     /// Looks in a row.
     looks: u32,
@@ -32,16 +46,18 @@ struct Place {
 // === impl Schedule ===
 
 impl Schedule {
-    /// Something was announced about a network.
-    pub(super) fn announce(&mut self, network: NetworkId, now: Instant) {
+    /// There is a cause to look at a network.
+    pub(super) fn announce(&mut self, network: NetworkId, cause: Cause, now: Instant) {
         // Forgotten here, since only who is announced is remembered.
         self.0.retain(|_, place| !place.is_quiet(now));
         let place = self.0.entry(network).or_insert(Place {
             due: None,
+            cause: Cause::Events(Vec::new()),
             running: false,
             looks: 0,
             last: now,
         });
+        place.cause.add(cause);
         place.due.get_or_insert(now + delay(place.looks));
     }
 
@@ -52,13 +68,14 @@ impl Schedule {
 
     /// The networks that are due; they count as being looked at until they are
     /// [`finished`](Self::finished).
-    pub(super) fn start(&mut self, now: Instant) -> Vec<NetworkId> {
+    pub(super) fn start(&mut self, now: Instant) -> Vec<(NetworkId, Cause)> {
         let mut started = Vec::new();
         for (network, place) in &mut self.0 {
             if !place.running && place.due.is_some_and(|due| due <= now) {
                 (place.due, place.running, place.last) = (None, true, now);
                 place.looks = place.looks.saturating_add(1);
-                started.push(network.clone());
+                let cause = std::mem::replace(&mut place.cause, Cause::Events(Vec::new()));
+                started.push((network.clone(), cause));
             }
         }
         started
@@ -68,6 +85,25 @@ impl Schedule {
     pub(super) fn finished(&mut self, network: &NetworkId, now: Instant) {
         if let Some(place) = self.0.get_mut(network) {
             (place.running, place.last) = (false, now);
+        }
+    }
+}
+
+// === impl Cause ===
+
+impl Cause {
+    fn add(&mut self, more: Self) {
+        let (Self::Events(events), Self::Events(more)) = (&mut *self, more) else {
+            *self = Self::Anything;
+            return;
+        };
+        for event in more {
+            // What was announced before of the same is no longer so.
+            events.retain(|old| !event.replaces(old));
+            events.push(event);
+        }
+        if events.len() > KEPT {
+            *self = Self::Anything;
         }
     }
 }
@@ -94,36 +130,65 @@ mod tests {
         id.parse().unwrap()
     }
 
+    fn announce(schedule: &mut Schedule, id: &str, now: Instant) {
+        schedule.announce(network(id), Cause::Anything, now);
+    }
+
+    fn start(schedule: &mut Schedule, now: Instant) -> Vec<NetworkId> {
+        schedule.start(now).into_iter().map(|(network, _)| network).collect()
+    }
+
+    #[test]
+    fn of_each_link_the_last_announcement_counts() {
+        let port = |link: &str, hairpin| Event::Port {
+            link: link.parse().unwrap(),
+            hairpin,
+            isolated: false,
+        };
+        let mut schedule = Schedule::default();
+        let now = Instant::now();
+        for event in [port("a0", false), port("a1", false), port("a0", true)] {
+            schedule.announce(network("a"), Cause::Events(vec![event]), now);
+        }
+        let due = now + GATHER;
+        let last = Cause::Events(vec![port("a1", false), port("a0", true)]);
+        assert_eq!(schedule.start(due), [(network("a"), last)]);
+        schedule.finished(&network("a"), due);
+        schedule.announce(network("a"), Cause::Events(vec![port("a0", false)]), due);
+        schedule.announce(network("a"), Cause::Anything, due);
+        assert_eq!(schedule.start(due + GATHER), [(network("a"), Cause::Anything)]);
+    }
+
     #[test]
     fn many_announcements_are_one_look_and_one_look_at_a_time() {
         let mut schedule = Schedule::default();
         let now = Instant::now();
         assert_eq!(schedule.due(), None);
-        (0..100).for_each(|_| schedule.announce(network("a"), now));
-        schedule.announce(network("b"), now);
-        assert!(schedule.start(now).is_empty(), "gathered for a while first");
+        (0..100).for_each(|_| announce(&mut schedule, "a", now));
+        announce(&mut schedule, "b", now);
+        assert!(start(&mut schedule, now).is_empty(), "gathered for a while first");
         assert_eq!(schedule.due(), Some(now + GATHER));
         let now = now + GATHER;
-        assert_eq!(schedule.start(now), [network("a"), network("b")]);
+        assert_eq!(start(&mut schedule, now), [network("a"), network("b")]);
         assert_eq!(schedule.due(), None);
         // What comes meanwhile has its turn afterwards.
-        schedule.announce(network("a"), now);
+        announce(&mut schedule, "a", now);
         let later = now + GATHER;
         assert_eq!(schedule.due(), None);
-        assert!(schedule.start(later).is_empty());
+        assert!(start(&mut schedule, later).is_empty());
         schedule.finished(&network("a"), later);
-        assert_eq!(schedule.start(later), [network("a")]);
+        assert_eq!(start(&mut schedule, later), [network("a")]);
     }
 
     #[test]
     fn who_is_never_quiet_is_looked_at_less_often_but_within_a_second() {
         let mut schedule = Schedule::default();
-        let start = Instant::now();
-        let mut now = start;
+        let begin = Instant::now();
+        let mut now = begin;
         let mut looks = 0;
-        while now < start + Duration::from_secs(60) {
-            schedule.announce(network("a"), now);
-            for network in schedule.start(now) {
+        while now < begin + Duration::from_secs(60) {
+            announce(&mut schedule, "a", now);
+            for network in start(&mut schedule, now) {
                 looks += 1;
                 schedule.finished(&network, now);
             }
@@ -131,10 +196,10 @@ mod tests {
         }
         assert!((60..120).contains(&looks), "{looks} looks in a minute");
         now += LONGEST;
-        schedule.start(now).iter().for_each(|network| schedule.finished(network, now));
+        start(&mut schedule, now).iter().for_each(|network| schedule.finished(network, now));
         now += FORGOTTEN + Duration::from_millis(1);
-        schedule.announce(network("b"), now);
-        schedule.announce(network("a"), now);
+        announce(&mut schedule, "b", now);
+        announce(&mut schedule, "a", now);
         assert_eq!(schedule.due(), Some(now + GATHER), "a is new again");
     }
 }

@@ -28,7 +28,7 @@ fn error_out(error: &TxError) -> types::Error {
         }
         TxError::Key | TxError::SettingName(_) => Invalid,
         TxError::NoBridge(_) | TxError::NothingToPublish(_) => Invalid,
-        TxError::Vni(_) | TxError::NotOurAddress(_) => Invalid,
+        TxError::Vni(_) | TxError::NotOurAddress(_) | TxError::MixedNat(_) => Invalid,
         TxError::VniTaken { .. } => InUse,
         TxError::PortTaken(_) | TxError::PortsTaken { .. } => InUse,
         TxError::NoPortLeft(_) => Exhausted,

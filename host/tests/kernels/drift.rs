@@ -120,13 +120,13 @@ fn what_is_done_to_the_firewall_is_undone_within_a_second() {
         ("nft flush chain inet wasmnet into", "rules of the table had been changed"),
         ("nft add rule inet wasmnet forward accept", "rules of the table had been changed"),
         ("nft delete element inet wasmnet bridges '{ BRIDGE }'", "bridges"),
-        ("nft flush set inet wasmnet home4", "home4"),
+        ("nft flush set inet wasmnet same", "same"),
         ("nft add element inet wasmnet unprotected4 '{ BRIDGE }'", "unprotected4"),
     ] {
         linux(|kernel| async {
             let mut town = Town::new(kernel).await;
             let before = town.sh(before_and_after);
-            assert!(before.contains("home4"), "{before}");
+            assert!(before.contains("masquerade4"), "{before}");
             town.sh(command);
             let done = Instant::now();
             let repaired = |event: &Event| matches!(&event.what, What::FirewallRepaired { what: is } if is.contains(what));

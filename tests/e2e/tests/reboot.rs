@@ -55,10 +55,8 @@ fn after_a_reboot_everything_stands_before_the_engine_starts() {
     site.wait_ledger(2, 0);
     assert_eq!(bridges_of(&site), bridges, "the bridges");
     assert_eq!(site.host.sh("nft -t list table inet wasmnet"), firewall, "the firewall");
-    let subnets = site.host.sh("nft list set inet wasmnet masquerade4");
-    for subnet in ["10.81.1.0/24", "10.81.2.0/24"] {
-        assert!(subnets.contains(subnet), "no {subnet} in {subnets}");
-    }
+    let masqueraded = site.host.sh("nft list set inet wasmnet masquerade4");
+    assert!(masqueraded.contains('"'), "no bridge in {masqueraded}");
 
     // Docker's firewall comes only now, and it drops what it does not know.
     site.engine.start();

@@ -35,6 +35,9 @@ pub enum TxError {
     /// A link of this name belongs to somebody else.
     #[error("there is a link {0} on this host already; choose another name or remove it")]
     NameTaken(LinkName),
+    /// Two subnets of a bridge with different source NAT.
+    #[error("the subnets of one family on bridge {0} must all have the same source NAT")]
+    MixedNat(LinkName),
     /// No such VXLAN network identifier can be.
     #[error("{0} is no VXLAN network identifier; use one from 1 to 16777215")]
     Vni(u32),

@@ -7,7 +7,8 @@ use futures::FutureExt;
 use super::{Inner, Shared, Transaction, TxError};
 use crate::{
     grants::Request,
-    kernel::{FirewallEntry, Object, ObjectKey, Sysctl},
+    id::NetworkId,
+    kernel::{FirewallEntry, Object, ObjectKey, Subnet, Sysctl},
     ledger::Entry,
 };
 
@@ -136,6 +137,7 @@ impl Shared {
             FirewallEntry::Subnet(subnet) => {
                 self.permit(inner, Request::Address(subnet.subnet))?;
                 self.permit(inner, Request::SourceNat(subnet.nat))?;
+                self.check_nat(inner, &scope.network, subnet)?;
             }
             // Comes with its port, by `publish`.
             FirewallEntry::Port(_) => {}
@@ -150,6 +152,27 @@ impl Shared {
         let entry = Entry { sequence, scope, label: None, object, doomed: false };
         inner.changes.objects.insert(key, Some(entry));
         Ok(())
+    }
+}
+
+impl Shared {
+    /// The firewall knows the source NAT of a bridge, not of a subnet.
+    fn check_nat(&self, inner: &Inner, of: &NetworkId, new: &Subnet) -> Result<(), TxError> {
+        let state = self.ledger.read();
+        let stored = state.objects.of_network(of).map(|(key, _)| key);
+        let differs = |key: &ObjectKey| match inner.entry(&state, key).map(|entry| &entry.object) {
+            Some(Object::Firewall(FirewallEntry::Subnet(other))) => {
+                other.link == new.link
+                    && other.subnet != new.subnet
+                    && other.subnet.addr().is_ipv4() == new.subnet.addr().is_ipv4()
+                    && other.nat != new.nat
+            }
+            _ => false,
+        };
+        match stored.chain(inner.changes.objects.keys()).any(differs) {
+            true => Err(TxError::MixedNat(new.link.clone())),
+            false => Ok(()),
+        }
     }
 }
 

@@ -106,11 +106,7 @@ impl Picture {
 
     /// The rest of the ledger's keys that begin with this word.
     fn objects(&self, kind: &str) -> BTreeSet<String> {
-        let kind = format!("{kind} ");
-        let objects = self.ours.iter().flat_map(|network| network["objects"].as_array().unwrap());
-        objects
-            .filter_map(|object| Some(object["key"].as_str()?.strip_prefix(&kind)?.to_owned()))
-            .collect()
+        objects_of(self.ours.iter(), kind)
     }
 
     /// No address is held twice on a network, neither for the engine nor for the daemon.
@@ -165,12 +161,13 @@ impl Picture {
         };
         let bridges = elements("bridges").iter().map(text).collect();
         compare(found, "bridges", ("the table", &bridges), ("the ledger", &self.objects("policy")));
-        let subnets = elements("home4").into_iter().map(|element| {
-            let [link, net] = [&element["concat"][0], &element["concat"][1]["prefix"]];
-            format!("{} {}/{}", text(link), text(&net["addr"]), net["len"])
-        });
-        let subnets = subnets.collect();
-        compare(found, "subnets", ("the table", &subnets), ("the ledger", &self.objects("subnet")));
+        let masqueraded = elements("masquerade4").iter().map(text).collect();
+        let masquerades = |network: &&Value| {
+            let option = &network["options"]["com.docker.network.bridge.enable_ip_masquerade"];
+            network["internal"] != true && option != "false"
+        };
+        let wanted = objects_of(self.ours.iter().filter(masquerades), "policy");
+        compare(found, "masquerade", ("the table", &masqueraded), ("the ledger", &wanted));
         let ports = elements("ports4").into_iter().map(|element| {
             let [key, to] = [&element[0]["concat"], &element[1]["concat"]];
             format!("{} {} to {}:{}", text(&key[0]), key[1], text(&to[0]), to[1])
@@ -278,6 +275,15 @@ fn compare<T: Ord + std::fmt::Debug>(
 fn is_picked(name: &str) -> bool {
     let digits = name.strip_prefix("wn").unwrap_or_default();
     digits.len() >= 12 && digits.trim_end_matches('p').bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The objects of a kind ("policy") that the ledger has for networks, without that word.
+fn objects_of<'a>(networks: impl Iterator<Item = &'a Value>, kind: &str) -> BTreeSet<String> {
+    let kind = format!("{kind} ");
+    let objects = networks.flat_map(|network| network["objects"].as_array().unwrap());
+    objects
+        .filter_map(|object| Some(object["key"].as_str()?.strip_prefix(&kind)?.to_owned()))
+        .collect()
 }
 
 fn text(value: &Value) -> String {

@@ -1,7 +1,11 @@
 //! Address management. Calls of one driver happen in order: pools share subnets, and so
 //! calls about different ones the driver's keys.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -112,6 +116,30 @@ impl Dispatcher {
         self.look(&transaction, &order, driver.judge(answer)).await
     }
 
+    /// Gives an address back if it is still held since this moment: what somebody got
+    /// meanwhile is theirs.
+    pub async fn release_lease(
+        &self,
+        name: &DriverName,
+        pool: &str,
+        address: IpAddr,
+        since: u64,
+    ) -> Result<(), Error> {
+        let order = self.lock_ipam(name).await;
+        let driver = self.driver(name)?;
+        let transaction = self.begin(name, None, None);
+        let leases = driver.leases(self.call(&driver, &transaction), pool, before(address)).await;
+        let same = |lease: &Lease| lease.address == address && lease.since == since;
+        let answer = match leases {
+            Ok(leases) if leases.iter().any(same) => {
+                driver.release_address(self.call(&driver, &transaction), pool, address).await
+            }
+            leases => leases.map(drop),
+        };
+        self.settle(&transaction, &order, driver.judge(answer)).await?;
+        self.commit(&transaction).await
+    }
+
     /// Ends a call that was only to tell something.
     async fn look<T>(
         &self,
@@ -127,5 +155,13 @@ impl Dispatcher {
     /// Keeps other calls of an IPAM driver waiting.
     async fn lock_ipam(&self, name: &DriverName) -> Order {
         Arc::new(self.ipam.lock(name.clone()).await)
+    }
+}
+
+/// The address before this one.
+fn before(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => Some(Ipv4Addr::from_bits(v4.to_bits().checked_sub(1)?).into()),
+        IpAddr::V6(v6) => Some(Ipv6Addr::from_bits(v6.to_bits().checked_sub(1)?).into()),
     }
 }

@@ -13,6 +13,9 @@ use wasmnet_sdk::Error;
 
 use crate::{codec, net::Span, store::Store};
 
+/// A key and its new value; none deletes it.
+pub type Change = (String, Option<Vec<u8>>);
+
 /// One of the two maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Map {
@@ -194,14 +197,8 @@ impl<'a, S: Store> Tree<'a, S> {
         self.count_below(0, 0, span)
     }
 
-    /// What is to be written for an address to be used, held or neither: keys with their
-    /// new values, none for those to be deleted.
-    pub fn changes(
-        &self,
-        offset: u128,
-        used: bool,
-        held: bool,
-    ) -> Result<Vec<(String, Option<Vec<u8>>)>, Error> {
+    /// What is to be written for an address to be used, held or neither.
+    pub fn changes(&self, offset: u128, used: bool, held: bool) -> Result<Vec<Change>, Error> {
         let mut changes = Vec::new();
         let mut is = Summary { used, held, some: used };
         for level in (0..self.depth).rev() {

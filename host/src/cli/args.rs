@@ -10,7 +10,7 @@ use crate::id::{DriverName, NetworkId};
 
 /// Docker networks with drivers in a sandbox.
 ///
-/// `wasmnet serve` is the daemon: to Docker it is network plugins (wasm-bridge), each
+/// `wasmnet serve` is the daemon: to Docker it is plugins (wasm-bridge, wasm-ipam), each
 /// a WebAssembly component that reaches the kernel only through what it is allowed.
 /// Everything else asks a running daemon.
 #[derive(Debug, Parser)]

@@ -22,6 +22,8 @@ use crate::{
     model::{Lease, PoolReport},
 };
 
+/// Leases of a pool that are read.
+const LEASES_MAX: usize = 1_000_000;
 /// Runs of free addresses that are shown of each pool.
 const RUNS_MAX: usize = 20;
 
@@ -63,7 +65,8 @@ async fn leases(
     pool: &str,
 ) -> Result<Vec<Lease>, client::Error> {
     let mut leases: Vec<Lease> = Vec::new();
-    loop {
+    // A driver that never comes to an end is not listened to for ever.
+    while leases.len() < LEASES_MAX {
         let after = leases.last().map(|lease| lease.address);
         let wanted = LeasesOf { driver: driver.clone(), pool: pool.to_owned(), after };
         let more: Vec<Lease> = match post_json(socket, "/v1/ipam/leases", &wanted).await {
@@ -71,12 +74,12 @@ async fn leases(
             Err(client::Error::Refused(_)) => return Ok(leases),
             more => more?,
         };
-        // A driver that tells the same again and again is not listened to for ever.
         match more.last() {
             Some(last) if after.is_none_or(|after| last.address > after) => leases.extend(more),
-            _ => return Ok(leases),
+            _ => break,
         }
     }
+    Ok(leases)
 }
 
 /// Prints pools, and either who has which address or which are free.

@@ -32,7 +32,7 @@ fn held(site: &Site) -> BTreeSet<String> {
 #[test]
 fn an_engine_killed_with_twenty_containers_loses_no_address_and_doubles_none() {
     let mut site = Site::new();
-    let subnets = [("wasm-bridge", "10.70.0.0/24"), ("bridge", "10.71.0.0/24")];
+    let subnets = [("wasm-bridge", "10.70.0.0/24"), ("bridge", "10.71.0.0/24 --ipam-opt rest=3")];
     for (driver, subnet) in subnets {
         site.docker(&format!(
             "network create --driver {driver} --ipam-driver wasm-ipam --subnet {subnet} {driver}-net"
@@ -57,6 +57,10 @@ fn an_engine_killed_with_twenty_containers_loses_no_address_and_doubles_none() {
         let held = held(&site);
         if held.is_empty() { Ok(()) } else { Err(format!("{held:?}")) }
     });
+    let log = site.engine.log();
+    for refused in ["Failed to allocate ipam pool", "Failed to reserve current address"] {
+        assert!(!log.contains(refused), "the replay was not answered as before:\n{log}");
+    }
     for name in &names {
         site.docker(&format!("start {name}"));
     }
@@ -120,4 +124,31 @@ fn a_daemon_killed_among_requests_gives_no_address_twice() {
     let different: BTreeSet<&String> = answers.iter().collect();
     assert_eq!(different.len(), answers.len(), "an address was given twice: {answers:?}");
     assert!(answers.len() >= 254 - 3 * 8, "{} addresses are lost", 254 - answers.len());
+}
+
+#[test]
+fn when_all_books_are_lost_the_engines_replay_writes_new_ones() {
+    let mut site = Site::new();
+    let create = "network create --driver bridge --ipam-driver wasm-ipam";
+    site.docker(&format!("{create} --subnet 10.70.0.0/24 --ip-range 10.70.0.128/25 net1"));
+    site.container("one", "--network net1");
+    let address = site.address("one", "net1");
+    site.daemon.stop();
+    let state = site.host.path_in_data_dir("state");
+    site.host.run(&["rm", "-r", state.to_str().unwrap()]);
+    site.daemon.start_again();
+    assert_eq!(site.daemon.json(&["ipam", "ls"]), json!([]));
+
+    site.engine.kill();
+    site.engine.start();
+    let pools = site.daemon.json(&["ipam", "ls"]);
+    assert_eq!(pools[0]["id"], "wasm-local/10.70.0.0/24/10.70.0.128/25", "{pools}");
+    site.docker("start one");
+    // Its first address, of which the engine gave back the lease, rests.
+    assert_ne!(site.address("one", "net1"), address);
+    let again = site.try_docker(&format!("{create} --subnet 10.70.0.0/24 net2"));
+    assert!(!again.success(), "the subnet was given twice: {again}");
+    site.docker("rm --force one");
+    site.docker("network rm net1");
+    site.assert_nothing_left();
 }

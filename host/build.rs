@@ -1,7 +1,15 @@
 //! Builds the drivers that are part of the daemon.
 
+/// Where each one's path goes, its package and its folder.
+const DRIVERS: [(&str, &str, &str); 2] = [
+    ("WASMNET_BRIDGE", "wasmnet-bridge", "drivers/bridge"),
+    ("WASMNET_IPAM", "wasmnet-ipam", "drivers/ipam"),
+];
+
 fn main() -> Result<(), wasmnet_sdk_build::Error> {
-    let bridge = wasmnet_sdk_build::component("wasmnet-bridge", "drivers/bridge")?;
-    println!("cargo::rustc-env=WASMNET_BRIDGE={}", bridge.display());
+    for (variable, package, folder) in DRIVERS {
+        let component = wasmnet_sdk_build::component(package, folder)?;
+        println!("cargo::rustc-env={variable}={}", component.display());
+    }
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod args;
 mod doctor;
 mod events;
 mod explain;
+mod ipam;
 mod output;
 mod plan;
 mod serve;

@@ -172,10 +172,12 @@ impl Config {
                     source,
                 })?;
             }
-            None if !crate::builtin::has(&name) => return Err(Error::NotBuiltIn { path, name }),
+            None if crate::builtin::find(&name).is_none() => {
+                return Err(Error::NotBuiltIn { path, name });
+            }
             None => {}
         }
-        let (component, settings) = (driver.component.clone(), driver.settings());
+        let (component, settings) = (driver.component.clone(), driver.settings(&name));
         self.drivers.push(Configured { name, component, settings });
         Ok(())
     }
@@ -248,7 +250,7 @@ mod tests {
         );
         let driver = &config.unwrap().drivers[0];
         assert_eq!(driver.name.as_ref().unwrap().as_str(), "acme");
-        let settings = driver.settings();
+        let settings = driver.settings(driver.name.as_ref().unwrap());
         assert_eq!(settings.call_limits.memory, 32 << 20);
         assert_eq!(settings.call_limits.deadline.as_millis(), 500);
         assert_eq!(settings.limits.store_bytes, 1 << 20);
@@ -260,9 +262,15 @@ mod tests {
     #[test]
     fn a_strangers_driver_has_nothing_that_is_not_granted() {
         let config = file("[[driver]]\nname = \"acme\"\ncomponent = \"/a.wasm\"\n").unwrap();
-        assert_eq!(config.drivers[0].settings().grants, Some(Default::default()));
+        let settings =
+            |file: &File| file.drivers[0].settings(file.drivers[0].name.as_ref().unwrap());
+        assert_eq!(settings(&config).grants, Some(Default::default()));
         let built_in = file("[[driver]]\nname = \"wasm-bridge\"\n").unwrap();
-        assert_eq!(built_in.drivers[0].settings().grants, None, "what it asks for");
+        assert_eq!(settings(&built_in).grants, None, "what it asks for");
+        let ipam = file("[[driver]]\nname = \"wasm-ipam\"\n").unwrap();
+        assert_eq!(settings(&ipam).limits.store_bytes, 64 << 20, "room for its leases");
+        let ipam = "[[driver]]\nname = \"wasm-ipam\"\nlimits = { store = \"1MiB\" }\n";
+        assert_eq!(settings(&file(ipam).unwrap()).limits.store_bytes, 1 << 20);
     }
 
     #[test]

@@ -150,14 +150,14 @@ impl Daemon {
 /// The drivers by name: the built-in ones, and the operator's over them.
 fn sources(config: &Config) -> Vec<(DriverName, Source, Settings)> {
     let configured = |name: &DriverName| config.drivers.iter().find(|driver| driver.name == *name);
-    let built_in = builtin::DRIVERS.iter().filter_map(|(name, bytes)| {
-        let name: DriverName = name.parse().ok()?;
+    let built_in = builtin::DRIVERS.iter().filter_map(|built_in| {
+        let name: DriverName = built_in.name.parse().ok()?;
         let settings = match configured(&name) {
             Some(driver) if driver.component.is_some() => return None,
             Some(driver) => driver.settings.clone(),
-            None => Settings::default(),
+            None => Settings { limits: built_in.limits(), ..Settings::default() },
         };
-        Some((name, Source::BuiltIn(bytes), settings))
+        Some((name, Source::BuiltIn(built_in.component), settings))
     });
     let files = config.drivers.iter().filter_map(|driver| {
         let component = driver.component.clone()?;

@@ -14,7 +14,8 @@
 //!
 //! * A driver that fails again and again is not called for a while ([`Quarantine`]).
 //!
-//! Calls of one network happen in order; those of different networks side by side.
+//! Calls of one network happen in order; those of different networks side by side. Calls of
+//! one IPAM driver happen in order.
 
 mod check;
 mod drivers;
@@ -48,7 +49,7 @@ use crate::{
 /// How long a failed call is taken back before its answer goes out.
 const ROLL_BACK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Keeps other calls of the same network, or pool, waiting while it lives.
+/// Keeps other calls of the same network, or IPAM driver, waiting while it lives.
 pub type Order = Arc<dyn Send + Sync>;
 
 /// Takes calls to drivers.
@@ -59,7 +60,8 @@ pub struct Dispatcher {
     events: Arc<Bus>,
     quarantine: Quarantine,
     networks: Locks<NetworkId>,
-    pools: Locks<(DriverName, String)>,
+    ipam: Locks<DriverName>,
+    sessions: Locks<DriverName>,
 }
 
 // === impl Dispatcher ===
@@ -82,9 +84,9 @@ impl Dispatcher {
             };
             events.send(About::driver(name), what);
         }
-        let (networks, pools) = (Locks::default(), Locks::default());
+        let (networks, ipam, sessions) = (Locks::default(), Locks::default(), Locks::default());
         let quarantine = Quarantine::new(Arc::clone(&events));
-        Self { kernel, ledger, drivers, events, quarantine, networks, pools }
+        Self { kernel, ledger, drivers, events, quarantine, networks, ipam, sessions }
     }
 
     /// The ledger.

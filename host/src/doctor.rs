@@ -9,10 +9,13 @@
 pub mod daemon;
 pub(crate) mod engine;
 pub(crate) mod host;
+pub(crate) mod ipam;
+
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{EndpointId, NetworkId};
+use crate::id::{DriverName, EndpointId, NetworkId};
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +65,24 @@ pub enum Fix {
     DeleteNetwork {
         /// The network.
         network: NetworkId,
+    },
+    /// Give an address back that no container has.
+    ReleaseAddress {
+        /// The IPAM driver.
+        driver: DriverName,
+        /// Its pool.
+        pool: String,
+        /// The address.
+        address: IpAddr,
+        /// Since when it was held, in nanoseconds since 1970: another lease is another's.
+        since: u64,
+    },
+    /// Give a pool back that no network has.
+    ReleasePool {
+        /// The IPAM driver.
+        driver: DriverName,
+        /// The pool.
+        pool: String,
     },
     /// Delete an endpoint that Docker does not know.
     DeleteEndpoint {

@@ -19,6 +19,7 @@ mod snapshot;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 
 pub use self::{
     error::{Error, Refusal},
@@ -130,6 +131,10 @@ pub trait Kernel: Send + Sync + 'static {
 
     /// What is there now: links, addresses, and what else is asked for.
     async fn look(&self, beside: &Beside) -> Result<Snapshot, Error>;
+
+    /// What the host's routes lead to, default ones left out, and the subnets of its
+    /// addresses. Host bits are zero.
+    async fn networks(&self) -> Result<BTreeSet<IpNet>, Error>;
 
     /// Links and addresses that are there now.
     async fn snapshot(&self) -> Result<Snapshot, Error> {

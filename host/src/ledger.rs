@@ -70,6 +70,10 @@ pub struct State {
     pub objects: Objects,
     /// The drivers' keys, by what they belong to.
     pub keys: BTreeMap<(DriverName, KeyScope), BTreeMap<String, Vec<u8>>>,
+    /// Bytes of the keys and values of each driver.
+    key_bytes: BTreeMap<DriverName, usize>,
+    /// How often the engine has begun to speak with each IPAM driver.
+    pub sessions: BTreeMap<DriverName, u64>,
     /// The kernel's boot id when the ledger was last brought up to date.
     pub boot_id: Option<String>,
     /// The next object's sequence number.
@@ -87,6 +91,8 @@ pub struct Changes {
     pub objects: BTreeMap<ObjectKey, Option<Entry>>,
     /// Driver keys.
     pub keys: BTreeMap<StoreKey, Option<Vec<u8>>>,
+    /// The engine's sessions.
+    pub sessions: BTreeMap<DriverName, u64>,
     /// The boot id.
     pub boot_id: Option<String>,
 }
@@ -249,6 +255,32 @@ impl State {
         self.keys.get(&(key.driver.clone(), key.scope.clone()))?.get(&key.key)
     }
 
+    /// Bytes of a driver's keys and values.
+    pub fn key_bytes(&self, driver: &DriverName) -> usize {
+        self.key_bytes.get(driver).copied().unwrap_or_default()
+    }
+
+    /// Writes a key or (with none) deletes it.
+    fn set_key(&mut self, key: StoreKey, value: Option<Vec<u8>>) {
+        let StoreKey { driver, scope, key } = key;
+        let name = key.len();
+        let bytes = self.key_bytes.entry(driver.clone()).or_default();
+        *bytes += value.as_ref().map_or(0, |value| name + value.len());
+        let scope = (driver, scope);
+        let of_scope = self.keys.entry(scope.clone()).or_default();
+        let old = match value {
+            Some(value) => of_scope.insert(key, value),
+            None => of_scope.remove(&key),
+        };
+        *bytes -= old.map_or(0, |old| name + old.len());
+        if *bytes == 0 {
+            self.key_bytes.remove(&scope.0);
+        }
+        if of_scope.is_empty() {
+            self.keys.remove(&scope);
+        }
+    }
+
     fn apply(&mut self, changes: Changes) {
         for (id, record) in changes.networks {
             set(&mut self.networks, id, record);
@@ -264,13 +296,9 @@ impl State {
             self.objects.set(key, entry);
         }
         for (key, value) in changes.keys {
-            let scope = (key.driver, key.scope);
-            let of_scope = self.keys.entry(scope.clone()).or_default();
-            set(of_scope, key.key, value);
-            if of_scope.is_empty() {
-                self.keys.remove(&scope);
-            }
+            self.set_key(key, value);
         }
+        self.sessions.extend(changes.sessions);
         if changes.boot_id.is_some() {
             self.boot_id = changes.boot_id;
         }
@@ -289,8 +317,9 @@ fn set<K: Ord, V>(rows: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
 impl Changes {
     /// Whether nothing changes but records of endpoints.
     fn is_record_only(&self) -> bool {
-        let Self { networks, endpoints: _, objects, keys, boot_id } = self;
-        networks.is_empty() && objects.is_empty() && keys.is_empty() && boot_id.is_none()
+        let Self { networks, endpoints: _, objects, keys, sessions, boot_id } = self;
+        let nothing_named = networks.is_empty() && objects.is_empty() && keys.is_empty();
+        nothing_named && sessions.is_empty() && boot_id.is_none()
     }
 
     fn to_batch(&self) -> Result<Batch, Error> {
@@ -307,9 +336,54 @@ impl Changes {
         for (key, value) in &self.keys {
             batch.insert((Table::Keys, key.to_bytes()), value.clone());
         }
+        for (driver, session) in &self.sessions {
+            batch.insert(
+                (Table::Meta, load::session_row(driver).into()),
+                Some(session.to_string().into()),
+            );
+        }
         if let Some(boot_id) = &self.boot_id {
             batch.insert((Table::Meta, load::BOOT_ID.into()), Some(boot_id.as_bytes().into()));
         }
         Ok(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_a_drivers_keys_is_kept_up_to_date() {
+        fn driver(name: &str) -> DriverName {
+            name.parse().unwrap()
+        }
+        let network: NetworkId = "n1".parse().unwrap();
+        let mut state = State::default();
+        let mut set = |name: &str, scope: &KeyScope, key: &str, value: Option<usize>| {
+            let (scope, key) = (scope.clone(), key.to_owned());
+            let key = StoreKey { driver: driver(name), scope, key };
+            let changes = Changes {
+                keys: BTreeMap::from([(key, value.map(|length| vec![0; length]))]),
+                ..Changes::default()
+            };
+            state.apply(changes);
+            let sum = |driver: &DriverName| -> usize {
+                let of = state.keys.iter().filter(|((of, _), _)| of == driver);
+                of.flat_map(|(_, keys)| keys).map(|(key, value)| key.len() + value.len()).sum()
+            };
+            for name in ["a", "b"] {
+                assert_eq!(state.key_bytes(&driver(name)), sum(&driver(name)), "{name}");
+            }
+            state.key_bytes(&driver("a"))
+        };
+        assert_eq!(set("a", &KeyScope::Driver, "key", Some(10)), 13);
+        assert_eq!(set("b", &KeyScope::Driver, "key", Some(5)), 13);
+        assert_eq!(set("a", &KeyScope::Network(network.clone()), "key", Some(1)), 17);
+        assert_eq!(set("a", &KeyScope::Driver, "key", Some(100)), 107);
+        assert_eq!(set("a", &KeyScope::Driver, "none", None), 107);
+        assert_eq!(set("a", &KeyScope::Driver, "key", None), 4);
+        assert_eq!(set("a", &KeyScope::Network(network), "key", None), 0);
+        assert!(state.key_bytes.len() == 1 && state.keys.len() == 1);
     }
 }

@@ -30,6 +30,7 @@ pub mod netfilter;
 pub mod private_dir;
 pub mod privileges;
 pub mod reconcile;
+mod resolvers;
 pub mod runtime;
 pub mod sockets;
 pub mod store;

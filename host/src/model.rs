@@ -205,6 +205,66 @@ pub struct ReservedPool {
     pub gateway: Option<IpNet>,
 }
 
+/// A pool and its use, as its driver tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolReport {
+    /// The driver's name for the reservation.
+    pub id: String,
+    /// One of the driver's address spaces.
+    pub address_space: String,
+    /// Its subnet.
+    pub subnet: IpNet,
+    /// The part that addresses are chosen from, if not all of it.
+    pub range: Option<IpNet>,
+    /// The operator's name for where it is from.
+    pub name: Option<String>,
+    /// Addresses that somebody has.
+    pub held: u64,
+    /// Addresses that were given back a short time ago.
+    pub resting: u64,
+    /// Addresses that can be chosen at once.
+    pub free: u64,
+}
+
+/// Whether somebody has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaseState {
+    /// Somebody has it.
+    Held,
+    /// It was given back a short time ago.
+    Resting,
+}
+
+/// What an address is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeasePurpose {
+    /// A container.
+    Endpoint,
+    /// A network's gateway.
+    Gateway,
+    /// `--aux-address`.
+    Auxiliary,
+}
+
+/// An address that somebody has or had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The address.
+    pub address: IpAddr,
+    /// Whether somebody has it.
+    pub state: LeaseState,
+    /// What it is for.
+    pub purpose: LeasePurpose,
+    /// Whose it is.
+    pub mac: Option<Mac>,
+    /// What the engine calls the endpoint.
+    pub name: String,
+    /// Since when it is in this state, in nanoseconds since 1970.
+    pub since: u64,
+}
+
 // === impl EndpointRequest ===
 
 impl EndpointRequest {

@@ -19,4 +19,14 @@ impl Error {
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { code: ErrorCode::Unavailable, message: message.into() }
     }
+
+    /// There is one already.
+    pub fn exists(message: impl Into<String>) -> Self {
+        Self { code: ErrorCode::Exists, message: message.into() }
+    }
+
+    /// Nothing is left.
+    pub fn exhausted(message: impl Into<String>) -> Self {
+        Self { code: ErrorCode::Exhausted, message: message.into() }
+    }
 }

@@ -8,7 +8,8 @@ use crate::{
 };
 
 pub use ipam_driver::{
-    AddressSpaces, DriverCapabilities as IpamCapabilities, Pool as IpamPool, PoolRequest,
+    AddressSpaces, DriverCapabilities as IpamCapabilities, Lease, LeasePurpose, LeaseState,
+    Pool as IpamPool, PoolReport, PoolRequest,
 };
 
 /// An IPAM driver. Each method is one transaction.
@@ -36,6 +37,16 @@ pub trait IpamDriver {
 
     /// Gives an address back.
     fn release_address(pool: &str, address: IpAddress) -> Result<(), Error>;
+
+    /// The pools that are reserved, for the operator.
+    fn pools() -> Result<Vec<PoolReport>, Error> {
+        Err(Error::unavailable("the driver does not tell about its pools"))
+    }
+
+    /// Up to 1,000 of a pool's leases in the order of addresses, those after `after`.
+    fn leases(_pool: &str, _after: Option<IpAddress>) -> Result<Vec<Lease>, Error> {
+        Err(Error::unavailable("the driver does not tell about its leases"))
+    }
 }
 
 /// Carries an [`IpamDriver`] into the generated traits.
@@ -71,5 +82,13 @@ impl<D: IpamDriver> ipam_driver::Guest for __IpamAdapter<D> {
 
     fn release_address(pool: String, address: IpAddress) -> Result<(), Error> {
         D::release_address(&pool, address)
+    }
+
+    fn pools() -> Result<Vec<PoolReport>, Error> {
+        D::pools()
+    }
+
+    fn leases(pool: String, after: Option<IpAddress>) -> Result<Vec<Lease>, Error> {
+        D::leases(&pool, after)
     }
 }

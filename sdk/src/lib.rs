@@ -42,6 +42,7 @@ mod options;
 pub mod bindings;
 
 pub use self::{
+    bindings::ipam::wasmnet::driver::{engine, host_networks},
     bindings::network::wasmnet::driver::{
         addresses, clock, config, firewall, links, log, neighbours, random, routes, store, sysctl,
         types::{
@@ -49,7 +50,10 @@ pub use self::{
             PortBinding, Protocol,
         },
     },
-    ipam::{__IpamAdapter, AddressSpaces, IpamCapabilities, IpamDriver, IpamPool, PoolRequest},
+    ipam::{
+        __IpamAdapter, AddressSpaces, IpamCapabilities, IpamDriver, IpamPool, Lease, LeasePurpose,
+        LeaseState, PoolReport, PoolRequest,
+    },
     manifest::__bytes,
     network::{
         __NetworkAdapter, ContainerInterface, DriverCapabilities, Endpoint, EndpointRequest,

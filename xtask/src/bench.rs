@@ -4,6 +4,7 @@
 //! else the machine does hits both. What is compared is the ratio; milliseconds are the
 //! machine's.
 
+mod addresses;
 mod chart;
 mod crowd;
 mod docker;
@@ -56,6 +57,8 @@ enum Part {
     Calls,
     /// CNI's plugins and netavark.
     Others,
+    /// Addresses from wasm-ipam.
+    Addresses,
 }
 
 /// Why the bench could not begin.
@@ -107,6 +110,8 @@ struct Measured {
     latency: Table,
     throughput: Table,
     alone: Table,
+    addresses: Table,
+    address_sandbox: Table,
 }
 
 /// Runs the bench and returns the exit code.
@@ -196,6 +201,12 @@ fn measure_drivers(
     if options.crowd {
         measure_in_crowds(steps, options, stage, measured, [&theirs, &ours, &floor])?;
     }
+    if options.wants(Part::Addresses) {
+        // Near the end: it makes the daemon's log long.
+        steps.step("measure addresses", "wasm-ipam.sock", |live| {
+            addresses::measure(live, stage, measured, repeat)
+        })?;
+    }
     // The rest of what is there goes with the host.
     for docker in [&ours, &floor] {
         let command = format!("docker rm --force {} …", docker.name("idle"));
@@ -268,10 +279,12 @@ impl Measured {
             latency: traffic::latency_table(),
             throughput: traffic::throughput_table(),
             alone: traffic::alone_table(),
+            addresses: addresses::table(),
+            address_sandbox: addresses::sandbox_table(),
         }
     }
 
-    fn tables(&self) -> [&Table; 8] {
+    fn tables(&self) -> [&Table; 10] {
         [
             &self.docker,
             &self.crowd,
@@ -281,6 +294,8 @@ impl Measured {
             &self.latency,
             &self.throughput,
             &self.alone,
+            &self.addresses,
+            &self.address_sandbox,
         ]
     }
 }

@@ -3,7 +3,8 @@
 use super::{
     State,
     view::{
-        DriverView, EndpointView, NetworkView, ObjectView, PortView, QuarantineView, Reset, Status,
+        DriverView, EndpointView, IpamView, NetworkView, ObjectView, PortView, QuarantineView,
+        Reset, Status,
     },
 };
 use crate::{
@@ -85,6 +86,21 @@ pub(super) fn reset(state: &State, name: &str) -> Option<Reset> {
     let (name, _) = state.dispatcher.drivers().iter().find(|(known, _)| known.as_str() == name)?;
     let lifted = state.dispatcher.quarantine().reset(name);
     Some(Reset { driver: name.clone(), lifted })
+}
+
+/// The books of all IPAM drivers.
+pub(super) async fn ipam(state: &State) -> Vec<IpamView> {
+    let mut views = Vec::new();
+    for (name, slot) in state.dispatcher.drivers().iter() {
+        let Slot::Ready(driver) = slot else { continue };
+        let Some((_, spaces)) = &driver.ipam_capabilities else { continue };
+        let (pools, error) = match state.dispatcher.pools(name).await {
+            Ok(pools) => (pools, None),
+            Err(error) => (Vec::new(), Some(error.external())),
+        };
+        views.push(IpamView { driver: name.clone(), local: spaces.local.clone(), pools, error });
+    }
+    views
 }
 
 /// All networks.

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::{
     State, collect,
     stream::{self, Answer},
+    view::LeasesOf,
 };
 use crate::{doctor, id::DriverName, model::Network};
 
@@ -35,6 +36,8 @@ pub async fn serve(
         (&Method::GET, "/v1/networks") => ok(&collect::networks(&state)),
         (&Method::GET, "/v1/ports") => ok(&collect::ports(&state)),
         (&Method::GET, "/v1/endpoints") => ok(&collect::endpoints(&state)),
+        (&Method::GET, "/v1/ipam") => ok(&collect::ipam(&state).await),
+        (&Method::POST, "/v1/ipam/leases") => leases(&state, request).await,
         (&Method::GET, "/v1/doctor") => ok(&doctor::daemon::examine(&state.dispatcher).await),
         (&Method::POST, "/v1/plan/create-network") => plan(&state, request).await,
         (&Method::POST, "/v1/doctor/fix") => fix(&state, request).await,
@@ -68,6 +71,18 @@ async fn fix(state: &State, request: Request<Incoming>) -> Response<Answer> {
     match doctor::daemon::mend(&state.dispatcher, &fix).await {
         Ok(()) => ok(&json!({})),
         Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.external()),
+    }
+}
+
+/// Some of a pool's leases.
+async fn leases(state: &State, request: Request<Incoming>) -> Response<Answer> {
+    let LeasesOf { driver, pool, after } = match body(request).await {
+        Ok(wanted) => wanted,
+        Err(refusal) => return refusal,
+    };
+    match state.dispatcher.leases(&driver, &pool, after).await {
+        Ok(leases) => ok(&leases),
+        Err(error) => refused(StatusCode::BAD_REQUEST, &format!("{driver}: {}", error.external())),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     grants::Grants,
     id::{DriverName, EndpointId, NetworkId},
     mac::Mac,
-    model::{JoinInfo, Protocol},
+    model::{JoinInfo, PoolReport, Protocol},
 };
 
 /// The daemon as a whole.
@@ -145,6 +145,30 @@ pub struct EndpointView {
     pub ports: Vec<PortView>,
     /// Seconds since 1970 when it was made.
     pub created: u64,
+}
+
+/// An IPAM driver's books.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IpamView {
+    /// The driver.
+    pub driver: DriverName,
+    /// Its address space for networks of one host.
+    pub local: String,
+    /// Its pools.
+    pub pools: Vec<PoolReport>,
+    /// Why it does not tell.
+    pub error: Option<String>,
+}
+
+/// Which of a pool's leases are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeasesOf {
+    /// The driver.
+    pub driver: DriverName,
+    /// The pool.
+    pub pool: String,
+    /// Those after this address.
+    pub after: Option<IpAddr>,
 }
 
 /// A published port, on one address of the host.

@@ -10,7 +10,7 @@ use crate::id::{DriverName, NetworkId};
 
 /// Docker networks with drivers in a sandbox.
 ///
-/// `wasmnet serve` is the daemon: to Docker it is network plugins (wasm-bridge), each
+/// `wasmnet serve` is the daemon: to Docker it is plugins (wasm-bridge, wasm-ipam), each
 /// a WebAssembly component that reaches the kernel only through what it is allowed.
 /// Everything else asks a running daemon.
 #[derive(Debug, Parser)]
@@ -51,6 +51,9 @@ pub enum Command {
     /// Show published ports
     #[command(subcommand)]
     Port(Port),
+    /// Show addresses of containers: pools, who has what, what is free
+    #[command(subcommand)]
+    Ipam(Ipam),
     /// Show drivers, and let a failing one be called again
     #[command(subcommand)]
     Driver(Driver),
@@ -190,6 +193,17 @@ pub enum Endpoint {
 pub enum Port {
     /// List published ports, which Docker does not show for other drivers' networks
     Ls,
+}
+
+/// About addresses.
+#[derive(Debug, Subcommand)]
+pub enum Ipam {
+    /// List the pools of IPAM drivers, and who has which address since when
+    Ls {
+        /// The addresses that nobody has, in place of those that somebody has
+        #[arg(long)]
+        free: bool,
+    },
 }
 
 /// About drivers.

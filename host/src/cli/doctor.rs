@@ -1,6 +1,6 @@
 //! `wasmnet doctor`.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use super::{args::Doctor, output, show::Error};
 use crate::{
@@ -8,8 +8,11 @@ use crate::{
         client::{get, post_json},
         view::{DriverView, NetworkView},
     },
-    doctor::{Finding, engine, host},
+    doctor::{Finding, engine, host, ipam},
 };
+
+/// How long something must be wrong to be so.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// Looks at everything and says what is wrong; with `--fix` mends what can be mended.
 /// True if nothing is left that is wrong.
@@ -38,5 +41,32 @@ async fn examine(socket: &Path, docker: &Path) -> Result<Vec<Finding>, Error> {
     let drivers: Vec<DriverView> = get(socket, "/v1/drivers").await?;
     findings.extend(engine::examine(docker, &networks, &drivers).await);
     findings.extend(host::examine(&networks));
+    findings.extend(leases(socket, docker).await?);
     Ok(findings)
+}
+
+/// Addresses and pools that nobody has any more. They are looked at twice: what is on its
+/// way is nothing wrong.
+async fn leases(socket: &Path, docker: &Path) -> Result<Vec<Finding>, Error> {
+    let first = leases_once(socket, docker).await?;
+    if first.is_empty() {
+        return Ok(first);
+    }
+    tokio::time::sleep(SECOND_LOOK).await;
+    let still = leases_once(socket, docker).await?;
+    Ok(first.into_iter().filter(|finding| still.contains(finding)).collect())
+}
+
+async fn leases_once(socket: &Path, docker: &Path) -> Result<Vec<Finding>, Error> {
+    let (pools, _silent) = super::ipam::read(socket).await?;
+    let local = pools.iter().filter(|pool| pool.local);
+    let known: Vec<ipam::Known<'_>> = local
+        .map(|pool| ipam::Known {
+            driver: &pool.driver,
+            report: &pool.report,
+            leases: &pool.leases,
+        })
+        .collect();
+    // Whether Docker can be asked at all is told elsewhere.
+    Ok(ipam::examine(docker, &known).await.unwrap_or_default())
 }

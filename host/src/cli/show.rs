@@ -3,8 +3,8 @@
 use std::{io, path::PathBuf, time::SystemTime};
 
 use super::{
-    args::{Command, Driver, Endpoint, Global, Network, Plan, Port},
-    doctor, events,
+    args::{Command, Driver, Endpoint, Global, Ipam, Network, Plan, Port},
+    doctor, events, ipam,
     output::{self, duration},
     plan,
 };
@@ -88,6 +88,7 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
             let ports: Vec<PortView> = get(&socket, "/v1/ports").await?;
             if json { Ok(output::json(&ports)?) } else { print_ports(&ports) }
         }
+        Command::Ipam(Ipam::Ls { free }) => ipam::show(&socket, *free, json).await,
         Command::Driver(Driver::Ls) => {
             let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
             if json { Ok(output::json(&drivers)?) } else { print_drivers(&drivers) }

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 
 use crate::{
+    builtin::{self, BuiltIn},
     grants::Grants,
     id::DriverName,
     ledger::Limits,
@@ -93,7 +94,9 @@ fn local() -> Scope {
 
 impl DriverConfig {
     /// What the runtime has to know of it.
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self, name: &DriverName) -> Settings {
+        let built_in = self.component.is_none().then(|| builtin::find(name)).flatten();
+        let limits = built_in.map_or_else(Limits::default, BuiltIn::limits);
         let grants = match (&self.grants, &self.component) {
             // A stranger's driver may do nothing that nobody granted.
             (None, Some(_)) => Some(Grants::default()),
@@ -103,7 +106,7 @@ impl DriverConfig {
             grants,
             digest: self.digest.as_ref().map(|digest| digest.0.clone()),
             global: self.scope == Scope::Global,
-            limits: self.limits.limits(),
+            limits: self.limits.limits(limits),
             call_limits: self.limits.call_limits(),
             config: Arc::new(self.config.clone()),
         }
@@ -113,8 +116,7 @@ impl DriverConfig {
 // === impl LimitsConfig ===
 
 impl LimitsConfig {
-    fn limits(&self) -> Limits {
-        let default = Limits::default();
+    fn limits(&self, default: Limits) -> Limits {
         Limits {
             operations: self.operations.unwrap_or(default.operations),
             links: self.links.unwrap_or(default.links),

@@ -53,7 +53,13 @@ pub(super) async fn handle(
 ) -> Result<Value, Failure> {
     let roles = dispatcher.roles(name);
     match method.split_once('.') {
-        Some(("Plugin", "Activate")) => Ok(json!({ "Implements": implements(&roles) })),
+        Some(("Plugin", "Activate")) => {
+            // What an engine asks once, when it has begun.
+            if roles.ipam.is_some() {
+                dispatcher.engine_started(name).await;
+            }
+            Ok(json!({ "Implements": implements(&roles) }))
+        }
         Some(("NetworkDriver", method)) if roles.network.is_some() => {
             network(dispatcher, name, &roles, method, body).await
         }

@@ -68,6 +68,10 @@ pub async fn mend(dispatcher: &Dispatcher, fix: &Fix) -> Result<(), Error> {
                 dispatcher.delete_network(&driver, network).await?;
             }
         }
+        Fix::ReleaseAddress { driver, pool, address, since } => {
+            dispatcher.release_lease(driver, pool, *address, *since).await?;
+        }
+        Fix::ReleasePool { driver, pool } => dispatcher.release_pool(driver, pool).await?,
         Fix::DeleteEndpoint { network, endpoint } => {
             dispatcher.evict(network, endpoint, "Docker does not know it").await;
         }

@@ -60,6 +60,8 @@ pub enum Request<'a> {
     Target(IpAddr, bool),
     /// Open the containers' own addresses.
     DirectAccess,
+    /// Learn which networks the host itself uses.
+    HostNetworks,
 }
 
 // === impl Authority ===
@@ -132,6 +134,7 @@ impl Grants {
             Request::Publish(port) => self.publish.iter().any(|range| range.contains(port)),
             Request::PublishAny => !self.publish.is_empty(),
             Request::DirectAccess => self.direct_access,
+            Request::HostNetworks => self.host_networks,
             Request::Name(_) | Request::Target(..) => false,
         }
     }
@@ -177,6 +180,9 @@ impl Request<'_> {
                 Code::DeniedDirectAccess,
                 "let others reach its containers' own addresses".to_owned(),
             ),
+            Self::HostNetworks => {
+                (Code::DeniedHostNetworks, "learn which networks the host itself uses".to_owned())
+            }
         }
     }
 }
@@ -228,6 +234,7 @@ mod tests {
             (Request::PublishAny, Code::DeniedPublish, Some("publish = [\"8080\"]")),
             (Request::Target("10.1.0.9".parse().unwrap(), false), Code::DeniedPublishTarget, None),
             (Request::DirectAccess, Code::DeniedDirectAccess, Some("direct-access = true")),
+            (Request::HostNetworks, Code::DeniedHostNetworks, Some("host-networks = true")),
         ]
     }
 

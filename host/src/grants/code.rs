@@ -28,6 +28,8 @@ pub enum Code {
     DeniedPublishTarget,
     /// Access to the containers' own addresses.
     DeniedDirectAccess,
+    /// The host's own networks.
+    DeniedHostNetworks,
 }
 
 /// Who says no.
@@ -72,7 +74,7 @@ impl Denial {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::DeniedLinkKind,
         Self::DeniedLinkName,
         Self::DeniedAdopt,
@@ -83,6 +85,7 @@ impl Code {
         Self::DeniedPublish,
         Self::DeniedPublishTarget,
         Self::DeniedDirectAccess,
+        Self::DeniedHostNetworks,
     ];
 
     /// Its text.
@@ -98,6 +101,7 @@ impl Code {
             Self::DeniedPublish => "denied-publish",
             Self::DeniedPublishTarget => "denied-publish-target",
             Self::DeniedDirectAccess => "denied-direct-access",
+            Self::DeniedHostNetworks => "denied-host-networks",
         }
     }
 
@@ -134,6 +138,10 @@ impl Code {
                 "The driver tried to open its containers' own addresses to others, and not only \
                  published ports."
             }
+            Self::DeniedHostNetworks => {
+                "The driver tried to learn which networks the host's routes, addresses and name \
+                 servers are in. It needs that to choose subnets that collide with none."
+            }
         }
     }
 
@@ -148,6 +156,7 @@ impl Code {
             Self::DeniedMasquerade => Some("masquerade = true"),
             Self::DeniedPublish => Some("publish = [\"1024-65535\"]"),
             Self::DeniedDirectAccess => Some("direct-access = true"),
+            Self::DeniedHostNetworks => Some("host-networks = true"),
             Self::DeniedLinkName | Self::DeniedPublishTarget => None,
         }
     }

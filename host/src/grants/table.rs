@@ -35,6 +35,9 @@ pub struct Grants {
     /// Whether its containers may be reached by their own addresses from elsewhere.
     #[serde(skip_serializing_if = "is_false")]
     pub direct_access: bool,
+    /// Whether it may learn which networks the host itself uses.
+    #[serde(skip_serializing_if = "is_false")]
+    pub host_networks: bool,
 }
 
 /// A kind of link, as ip-link(8) spells it.

@@ -9,6 +9,7 @@ mod events;
 mod extack;
 mod fdb;
 mod links;
+mod networks;
 mod ports;
 mod routing;
 mod sysctl;
@@ -16,6 +17,7 @@ mod sysctl;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use netlink_sys::AsyncSocket;
 
 use super::{
@@ -158,6 +160,11 @@ impl Kernel for Linux {
             }
         }
         Ok(snapshot)
+    }
+
+    async fn networks(&self) -> Result<BTreeSet<IpNet>, Error> {
+        let _alone = self.dumps.lock().await;
+        networks::dump(&self.netlink).await
     }
 
     async fn next_event(&self) -> Event {

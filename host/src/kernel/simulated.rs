@@ -11,6 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use ipnet::IpNet;
 use rustix::io::Errno;
 use tokio::sync::{mpsc, watch};
 
@@ -228,6 +229,16 @@ impl Kernel for Simulated {
             }
         }
         Ok(snapshot)
+    }
+
+    async fn networks(&self) -> Result<BTreeSet<IpNet>, Error> {
+        let net = |object: &Object| match object {
+            Object::Address(address) => Some(address.net.trunc()),
+            Object::Route(route) => Some(route.destination.trunc()),
+            _ => None,
+        };
+        let nets = self.lock().objects.values().filter_map(net).collect::<Vec<_>>();
+        Ok(nets.into_iter().filter(|net| net.prefix_len() > 0).collect())
     }
 
     async fn next_event(&self) -> Event {

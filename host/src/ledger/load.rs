@@ -4,6 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{EndpointKey, Error, State, StoreKey};
 use crate::{
+    id::DriverName,
     kernel::ObjectKey,
     store::{Store, Table},
 };
@@ -11,12 +12,24 @@ use crate::{
 /// The row of [`Table::Meta`] with the boot id.
 pub(super) const BOOT_ID: &str = "boot-id";
 
+/// What rows of [`Table::Meta`] with a driver's engine session begin with.
+const SESSION: &str = "engine-session/";
+
+/// The row of [`Table::Meta`] with a driver's engine session.
+pub(super) fn session_row(driver: &DriverName) -> String {
+    format!("{SESSION}{driver}")
+}
+
 /// Reads everything.
 pub(super) fn load(store: &Store) -> Result<State, Error> {
     let mut state = State::default();
     for (key, value) in store.rows(Table::Meta)? {
         if key == BOOT_ID.as_bytes() {
-            state.boot_id = Some(String::from_utf8_lossy(&value).into_owned());
+            state.boot_id = Some(text(&value));
+        }
+        let driver = text(&key).strip_prefix(SESSION).and_then(|driver| driver.parse().ok());
+        if let (Some(driver), Ok(session)) = (driver, text(&value).parse()) {
+            state.sessions.insert(driver, session);
         }
     }
     for (key, value) in store.rows(Table::Networks)? {
@@ -38,7 +51,7 @@ pub(super) fn load(store: &Store) -> Result<State, Error> {
     }
     for (key, value) in store.rows(Table::Keys)? {
         if let Some(key) = StoreKey::from_bytes(&key) {
-            state.keys.entry((key.driver, key.scope)).or_default().insert(key.key, value);
+            state.set_key(key, Some(value));
         }
     }
     Ok(state)

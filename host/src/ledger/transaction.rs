@@ -13,6 +13,7 @@
 mod error;
 mod links;
 mod objects;
+mod outside;
 mod permit;
 mod ports;
 mod store;

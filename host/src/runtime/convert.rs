@@ -16,9 +16,9 @@ use super::{
 use crate::{
     mac::Mac,
     model::{
-        ContainerInterface, EndpointRequest, EndpointSettings, JoinInfo, Network,
-        NetworkCapabilities, Node, Options, Pool, PoolRequest, PortBinding, Protocol, ReservedPool,
-        Scope, StaticRoute,
+        ContainerInterface, EndpointRequest, EndpointSettings, JoinInfo, Lease, LeasePurpose,
+        LeaseState, Network, NetworkCapabilities, Node, Options, Pool, PoolReport, PoolRequest,
+        PortBinding, Protocol, ReservedPool, Scope, StaticRoute,
     },
 };
 
@@ -198,6 +198,40 @@ pub(super) fn reserved_pool_in(pool: ipam_driver::Pool) -> Result<ReservedPool, 
         subnet: net_in(method, pool.subnet)?.trunc(),
         gateway: pool.gateway.map(|net| net_in(method, net)).transpose()?,
     })
+}
+
+/// A pool's report from the driver.
+pub(super) fn pool_report_in(report: ipam_driver::PoolReport) -> Result<PoolReport, CallError> {
+    let method = "pools";
+    Ok(PoolReport {
+        id: one_line(&report.id),
+        address_space: one_line(&report.address_space),
+        subnet: net_in(method, report.subnet)?.trunc(),
+        range: report.range.map(|net| net_in(method, net)).transpose()?,
+        name: report.name.map(|name| one_line(&name)),
+        held: report.held,
+        resting: report.resting,
+        free: report.free,
+    })
+}
+
+/// A lease from the driver.
+pub(super) fn lease_in(lease: ipam_driver::Lease) -> Lease {
+    Lease {
+        address: address_in(lease.address),
+        state: match lease.state {
+            ipam_driver::LeaseState::Held => LeaseState::Held,
+            ipam_driver::LeaseState::Resting => LeaseState::Resting,
+        },
+        purpose: match lease.purpose {
+            ipam_driver::LeasePurpose::Endpoint => LeasePurpose::Endpoint,
+            ipam_driver::LeasePurpose::Gateway => LeasePurpose::Gateway,
+            ipam_driver::LeasePurpose::Auxiliary => LeasePurpose::Auxiliary,
+        },
+        mac: lease.mac.map(mac_in),
+        name: one_line(&lease.name),
+        since: lease.since,
+    }
 }
 
 /// Endpoint settings from the driver.

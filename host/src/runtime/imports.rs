@@ -3,6 +3,7 @@
 mod firewall;
 mod links;
 mod on_links;
+mod outside;
 mod store;
 mod system;
 

@@ -11,7 +11,9 @@ use super::{
     call::{Answer, CallState},
     convert,
 };
-use crate::model::{AddressSpaces, IpamCapabilities, Options, PoolRequest, ReservedPool};
+use crate::model::{
+    AddressSpaces, IpamCapabilities, Lease, Options, PoolReport, PoolRequest, ReservedPool,
+};
 
 type Store = wasmtime::Store<CallState>;
 type Future<'a, T> = futures::future::BoxFuture<'a, Answer<T>>;
@@ -88,6 +90,28 @@ impl Driver {
             async move { guest.call_release_address(store, &pool, address).await }.boxed()
         })
         .await
+    }
+
+    /// `pools`.
+    pub async fn pools(&self, call: Call) -> Result<Vec<PoolReport>, CallError> {
+        let answer = self.ipam_call("pools", call, move |guest, store| {
+            async move { guest.call_pools(store).await }.boxed()
+        });
+        answer.await?.into_iter().map(convert::pool_report_in).collect()
+    }
+
+    /// `leases`.
+    pub async fn leases(
+        &self,
+        call: Call,
+        pool: &str,
+        after: Option<IpAddr>,
+    ) -> Result<Vec<Lease>, CallError> {
+        let (pool, after) = (pool.to_owned(), after.map(convert::address_out));
+        let answer = self.ipam_call("leases", call, move |guest, store| {
+            async move { guest.call_leases(store, &pool, after).await }.boxed()
+        });
+        Ok(answer.await?.into_iter().map(convert::lease_in).collect())
     }
 
     async fn ipam_call<T: Send + 'static>(

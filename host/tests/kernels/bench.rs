@@ -16,7 +16,7 @@ use wasmnet::{
     store::Store,
 };
 
-/// A dispatcher with the bridge driver on a kernel.
+/// A dispatcher with the built-in drivers on a kernel.
 pub struct Bench {
     pub kernel: Arc<dyn Kernel>,
     pub dispatcher: Arc<Dispatcher>,
@@ -30,7 +30,7 @@ impl Bench {
         Self::with_grants(kernel, None).await
     }
 
-    /// The same with a driver that is granted just this.
+    /// The same with drivers that are granted just this.
     pub async fn with_grants(kernel: Arc<dyn Kernel>, grants: Option<Grants>) -> Self {
         // Compiled once for all tests.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
@@ -85,24 +85,27 @@ async fn dispatcher_on(
 ) -> Arc<Dispatcher> {
     let settings = Settings { grants, ..Settings::default() };
     let ledger = Arc::new(Ledger::open(Store::open(state).unwrap()).unwrap());
-    let (_, bytes) = builtin::DRIVERS[0];
-    let call = || Call {
-        transaction: Transaction::begin(
-            Arc::clone(kernel),
-            Arc::clone(&ledger),
-            Caller {
-                driver: bridge(),
-                scope: None,
-                limits: Limits::default(),
-                authority: Authority::default(),
-                events: None,
-            },
-        ),
-        limits: CallLimits::default(),
-    };
-    let driver = Driver::from_bytes(runtime, bridge(), bytes, settings, call).await.unwrap();
     let mut drivers = Drivers::default();
-    drivers.insert(bridge(), Slot::Ready(Arc::new(driver)));
+    for built_in in &builtin::DRIVERS {
+        let name: DriverName = built_in.name.parse().unwrap();
+        let call = || Call {
+            transaction: Transaction::begin(
+                Arc::clone(kernel),
+                Arc::clone(&ledger),
+                Caller {
+                    driver: name.clone(),
+                    scope: None,
+                    limits: Limits::default(),
+                    authority: Authority::default(),
+                    events: None,
+                },
+            ),
+            limits: CallLimits::default(),
+        };
+        let (bytes, settings) = (built_in.component, settings.clone());
+        let driver = Driver::from_bytes(runtime, name.clone(), bytes, settings, call).await;
+        drivers.insert(name, Slot::Ready(Arc::new(driver.unwrap())));
+    }
     let dispatcher = Arc::new(Dispatcher::new(Arc::clone(kernel), ledger, drivers, Arc::default()));
     reconcile::start(&dispatcher).await.unwrap();
     dispatcher
@@ -146,6 +149,11 @@ fn enter_new_namespace() {
 /// The driver's name.
 pub fn bridge() -> DriverName {
     "wasm-bridge".parse().unwrap()
+}
+
+/// The IPAM driver's name.
+pub fn ipam() -> DriverName {
+    "wasm-ipam".parse().unwrap()
 }
 
 /// A network's id made from a number.

@@ -6,20 +6,25 @@ use std::{net::Ipv4Addr, sync::Arc};
 use wasmnet::{
     dispatch::{Error, Slot},
     grants::{Code, Grants},
+    id::DriverName,
     kernel::{Kernel, Object, Simulated},
-    model::{PortBinding, Protocol},
+    model::{PoolRequest, PortBinding, Protocol},
     runtime::CallError,
 };
 
 use crate::{
-    bench::{Bench, bridge, endpoint, endpoint_id, network, network_id, simulated},
+    bench::{Bench, bridge, endpoint, endpoint_id, ipam, network, network_id, simulated},
     both::lan,
 };
 
 /// What the bridge driver asks for.
 async fn wanted() -> Grants {
     let bench = Bench::start(Arc::new(Simulated::default())).await;
-    match bench.dispatcher.drivers().iter().next() {
+    asked_for(&bench, &bridge())
+}
+
+fn asked_for(bench: &Bench, name: &DriverName) -> Grants {
+    match bench.dispatcher.drivers().iter().find(|(known, _)| *known == name) {
         Some((_, Slot::Ready(driver))) => driver.manifest.grants.clone(),
         _ => panic!("no driver"),
     }
@@ -109,6 +114,9 @@ fn less(all: &Grants) -> Vec<(Grants, Code)> {
     if all.masquerade {
         case(Code::DeniedMasquerade, &|grants| grants.masquerade = false);
     }
+    if all.host_networks {
+        case(Code::DeniedHostNetworks, &|grants| grants.host_networks = false);
+    }
     if all.direct_access {
         case(Code::DeniedDirectAccess, &|grants| grants.direct_access = false);
     }
@@ -125,6 +133,33 @@ fn the_driver_asks_for_nothing_that_it_does_not_need() {
             let bench = bench_with(Some(grants.clone())).await;
             let denied = code(everything(&bench).await);
             assert_eq!(denied, Some(missed.to_string()), "with {grants:?}");
+        }
+    });
+}
+
+#[test]
+fn nor_does_the_ipam_driver() {
+    simulated(|kernel| async {
+        let bench = Bench::start(kernel).await;
+        let all = asked_for(&bench, &ipam());
+        assert_eq!(all, toml::from_str("host-networks = true").unwrap());
+        let any = PoolRequest {
+            address_space: "wasm-local".to_owned(),
+            ipv6: false,
+            subnet: None,
+            sub_pool: None,
+            options: Default::default(),
+        };
+        let this = PoolRequest { subnet: "10.1.0.0/16".parse().ok(), ..any.clone() };
+        for (grants, missed) in [(all.clone(), None)]
+            .into_iter()
+            .chain(less(&all).into_iter().map(|(grants, code)| (grants, Some(code.to_string()))))
+        {
+            let bench = Bench::with_grants(Arc::new(Simulated::default()), Some(grants)).await;
+            let chosen = bench.dispatcher.request_pool(&ipam(), &any).await;
+            assert_eq!(code(chosen.map(drop)), missed);
+            // Who asks for a subnet gets it without looking at the host.
+            bench.dispatcher.request_pool(&ipam(), &this).await.unwrap();
         }
     });
 }

@@ -15,6 +15,8 @@ mod faults;
 mod grants;
 /// A kernel that does not answer.
 mod hang;
+/// What an IPAM driver learns of the engine and the host.
+mod ipam;
 /// Restarts, reboots, and changes behind the daemon's back.
 mod repair;
 /// Random sequences of calls, failures and restarts, compared with a simple model.

@@ -66,6 +66,13 @@ impl Plugin {
         self.receive()
     }
 
+    /// The same where the daemon may end meanwhile: then there is no answer.
+    pub fn try_call(&mut self, method: &str, body: &Value) -> Option<Reply> {
+        let body = format!("{body}\n");
+        self.try_send_raw("POST", method, &HEADERS, body.as_bytes()).ok()?;
+        self.try_receive().ok()
+    }
+
     /// Calls a method that the engine calls without a body.
     pub fn ask(&mut self, method: &str) -> Reply {
         self.send_raw("POST", method, &HEADERS, b"");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use wasmnet_lab::{Engine, EngineOptions, Host, Lab, Output, Process, transports, wait_for};
 
 use crate::{BRIDGE, Daemon};
@@ -101,6 +102,24 @@ impl Site {
         self.docker(&format!(
             "run --detach --name {name} --stop-signal KILL {options} busybox sleep 3600"
         ));
+    }
+
+    /// Starts a container with a MAC address, and perhaps with an address, of the user's:
+    /// `docker run --mac-address`, which newer clients refuse to ask of older engines.
+    pub fn container_with_mac(&self, name: &str, network: &str, ip: Option<&str>, mac: &str) {
+        let endpoint = json!({ "IPAMConfig": { "IPv4Address": ip }, "MacAddress": mac });
+        let container = json!({
+            "Image": "busybox",
+            "Cmd": ["sleep", "3600"],
+            "StopSignal": "KILL",
+            "MacAddress": mac,
+            "HostConfig": { "NetworkMode": network },
+            "NetworkingConfig": { "EndpointsConfig": { network: endpoint } },
+        });
+        let path = format!("/containers/create?name={name}");
+        let answer = self.host.docker_api("POST", &path, Some(&container));
+        assert_eq!(answer.code, 201, "{answer:?}");
+        self.docker(&format!("start {name}"));
     }
 
     /// Runs a shell command in a container.

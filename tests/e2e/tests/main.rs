@@ -18,6 +18,8 @@ mod drift;
 mod failing_drivers;
 /// Drivers that attack: denied or contained, and nobody else notices.
 mod hostile;
+/// Addresses from wasm-ipam.
+mod ipam;
 /// Containers come, go and change networks, compared with the built-in driver.
 mod lifecycle;
 /// Gateway modes, and the other ways to change who reaches whom.

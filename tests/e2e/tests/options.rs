@@ -1,6 +1,5 @@
 //! What the user asks for, seen in the container and on the host.
 
-use serde_json::json;
 use wasmnet_e2e::Site;
 use wasmnet_lab::assert_same_state;
 
@@ -15,7 +14,7 @@ fn addresses_gateway_and_mtu_are_as_asked() {
          --opt com.docker.network.driver.mtu=1400 \
          --opt com.docker.network.bridge.name=acme0",
     );
-    run_with_mac(&site, "fixed", "10.81.7.7", "02:00:00:00:be:ef");
+    site.container_with_mac("fixed", "net1", Some("10.81.7.7"), "02:00:00:00:be:ef");
     site.container("free", "--network net1");
 
     let addresses = site.in_container("fixed", "ip address show eth0");
@@ -51,23 +50,6 @@ fn addresses_gateway_and_mtu_are_as_asked() {
     site.docker("network rm net1");
     site.assert_nothing_left();
     assert_same_state(&before, &site.host.netns_state());
-}
-
-/// `docker run --network net1 --ip IP --mac-address MAC`, which newer clients refuse
-/// to ask of older engines.
-fn run_with_mac(site: &Site, name: &str, ip: &str, mac: &str) {
-    let endpoint = json!({ "IPAMConfig": { "IPv4Address": ip }, "MacAddress": mac });
-    let container = json!({
-        "Image": "busybox",
-        "Cmd": ["sleep", "3600"],
-        "MacAddress": mac,
-        "HostConfig": { "NetworkMode": "net1" },
-        "NetworkingConfig": { "EndpointsConfig": { "net1": endpoint } },
-    });
-    let path = format!("/containers/create?name={name}");
-    let answer = site.host.docker_api("POST", &path, Some(&container));
-    assert_eq!(answer.code, 201, "{answer:?}");
-    site.docker(&format!("start {name}"));
 }
 
 #[test]

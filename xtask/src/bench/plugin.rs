@@ -34,9 +34,9 @@ pub struct Endpoint {
 // === impl Plugin ===
 
 impl Plugin {
-    /// Connects to the driver on the stage's host.
-    pub fn connect(stage: &Stage) -> Result<Self, Trouble> {
-        let path = stage.path_in_run("docker/plugins/wasm-bridge.sock");
+    /// Connects to a driver on the stage's host.
+    pub fn connect(stage: &Stage, driver: &str) -> Result<Self, Trouble> {
+        let path = stage.path_in_run(&format!("docker/plugins/{driver}.sock"));
         let connect = || {
             let stream = UnixStream::connect(&path)?;
             stream.set_read_timeout(Some(PATIENCE))?;
@@ -45,13 +45,20 @@ impl Plugin {
         connect().map_err(|source| io_trouble(&format!("connect to {}", path.display()), source))
     }
 
-    /// Calls a method ("Join") as the engine does, and returns the milliseconds it took.
+    /// Calls a method of a network driver ("Join") as the engine does, and returns the
+    /// milliseconds it took.
     pub fn call(&mut self, method: &str, body: &Value) -> Result<f64, Trouble> {
+        Ok(self.request(&format!("NetworkDriver.{method}"), body)?.0)
+    }
+
+    /// Calls any method ("IpamDriver.RequestPool"), and returns the milliseconds it took and
+    /// the answer.
+    pub fn request(&mut self, method: &str, body: &Value) -> Result<(f64, Value), Trouble> {
         let started = Instant::now();
         let asked = self.ask(method, body);
         let time = milliseconds(started);
         match asked.map_err(|source| io_trouble(&format!("call {method}"), source))? {
-            (200, _) => Ok(time),
+            (200, answer) => Ok((time, serde_json::from_str(&answer).unwrap_or_default())),
             (_, said) => Err(Trouble::Refused { what: method.to_owned(), said }),
         }
     }
@@ -129,7 +136,7 @@ impl Plugin {
     fn ask(&mut self, method: &str, body: &Value) -> io::Result<(u16, String)> {
         let body = format!("{body}\n");
         let request = format!(
-            "POST /NetworkDriver.{method} HTTP/1.1\r\nHost: plugin.moby.localhost\r\n\
+            "POST /{method} HTTP/1.1\r\nHost: plugin.moby.localhost\r\n\
              User-Agent: Go-http-client/1.1\r\n\
              Accept: application/vnd.docker.plugins.v1.2+json\r\n\
              Content-Length: {}\r\n\r\n{body}",

@@ -60,7 +60,7 @@ pub fn measure(
     repeat: u32,
     column: usize,
 ) -> Result<(), Trouble> {
-    let mut plugin = Plugin::connect(stage)?;
+    let mut plugin = Plugin::connect(stage, "wasm-bridge")?;
     for round in 0..repeat {
         progress(live, round, repeat);
         let network = id(KIND, round);
@@ -129,7 +129,7 @@ fn record(
 }
 
 /// The milliseconds in a line of the daemon's log, if it tells of a call.
-fn sandbox(line: &str) -> Option<f64> {
+pub fn sandbox(line: &str) -> Option<f64> {
     let (_, rest) = line.split_once(" sandbox_us=")?;
     let microseconds: f64 = rest.split(' ').next()?.parse().ok()?;
     Some(microseconds / 1000.0)

@@ -58,8 +58,9 @@ impl Transaction {
         let stored = state.keys.get(&(self.shared.driver.clone(), scope.clone()));
         let mut found: std::collections::BTreeSet<String> = stored
             .into_iter()
-            .flat_map(|keys| keys.keys())
-            .filter(|key| key.starts_with(prefix))
+            .flat_map(|keys| keys.range(prefix.to_owned()..))
+            .map(|(key, _)| key)
+            .take_while(|key| key.starts_with(prefix))
             .cloned()
             .collect();
         for (key, value) in &inner.changes.keys {
@@ -145,19 +146,12 @@ impl Inner {
     /// wrote (a rewritten one counts twice until the commit).
     fn store_bytes(&self, state: &State, shared: &Shared) -> usize {
         let size = |(key, value): (&String, &Vec<u8>)| key.len() + value.len();
-        let stored: usize = state
-            .keys
-            .iter()
-            .filter(|((driver, _), _)| *driver == shared.driver)
-            .flat_map(|(_, keys)| keys)
-            .map(size)
-            .sum();
         let written: usize = self
             .changes
             .keys
             .iter()
             .filter_map(|(key, value)| Some(size((&key.key, value.as_ref()?))))
             .sum();
-        stored + written
+        state.key_bytes(&shared.driver) + written
     }
 }

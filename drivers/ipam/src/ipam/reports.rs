@@ -1,0 +1,91 @@
+//! What operators are told.
+
+use std::net::IpAddr;
+
+use wasmnet_sdk::{Error, PoolReport, ipnet::IpNet};
+
+use super::Ipam;
+use crate::{
+    errors,
+    net::{self, Span},
+    record::{Lease, PoolId, Space, Subnet},
+    store::{Store, World},
+    tree::Tree,
+};
+
+/// Leases in one answer.
+const LEASES_MAX: usize = 1000;
+
+// === impl Ipam ===
+
+impl<S: Store, W: World> Ipam<S, W> {
+    /// The pools that are reserved.
+    pub fn pools(&self) -> Result<Vec<PoolReport>, Error> {
+        let mut reports = Vec::new();
+        for space in Space::ALL {
+            for subnet in self.subnets_of(space)? {
+                self.report(space, subnet, &mut reports)?;
+            }
+        }
+        Ok(reports)
+    }
+
+    /// Up to 1,000 of a pool's leases, in the order of addresses.
+    pub fn leases(
+        &self,
+        pool: &str,
+        after: Option<IpAddr>,
+    ) -> Result<Vec<wasmnet_sdk::Lease>, Error> {
+        let id = PoolId::parse(pool).ok_or_else(errors::no_pool)?;
+        let mut subnet = Subnet::read(&self.store, &id)?.ok_or_else(errors::no_pool)?;
+        let pool = subnet.pool(id.range).ok_or_else(errors::no_pool)?.number;
+        let tree = Tree::new(&self.store, subnet.number, net::host_bits(id.subnet));
+        let mut next = after.and_then(|after| net::offset(id.subnet, after)?.checked_add(1));
+        if after.is_none() {
+            next = Some(0);
+        }
+        let mut leases = Vec::new();
+        while leases.len() < LEASES_MAX
+            && let Some(from) = next
+            && let Some(offset) = tree.next_used(from)?
+        {
+            if let Some(lease) = Lease::read(&self.store, subnet.number, offset)?
+                && lease.pool == pool
+            {
+                leases.push(wasmnet_sdk::Lease {
+                    address: net::at(id.subnet, offset).into(),
+                    state: lease.state(),
+                    purpose: lease.purpose,
+                    mac: lease.mac,
+                    name: lease.name,
+                    since: lease.since,
+                });
+            }
+            next = offset.checked_add(1);
+        }
+        Ok(leases)
+    }
+
+    fn report(&self, space: Space, net: IpNet, reports: &mut Vec<PoolReport>) -> Result<(), Error> {
+        let of = PoolId { space, subnet: net, range: None };
+        let Some(subnet) = Subnet::read(&self.store, &of)? else { return Ok(()) };
+        let tree = Tree::new(&self.store, subnet.number, net::host_bits(net));
+        for pool in subnet.pools {
+            let span = net::choice(net, pool.range);
+            let used = tree.count_used(span)?;
+            let Span { low, high } = span;
+            let all = (high + 1).saturating_sub(low);
+            reports.push(PoolReport {
+                id: PoolId { range: pool.range, ..of }.to_string(),
+                address_space: space.name().to_owned(),
+                subnet: net.into(),
+                range: pool.range.map(Into::into),
+                name: Some(pool.name).filter(|name| !name.is_empty()),
+                held: pool.held,
+                resting: pool.resting,
+                free: u64::try_from(all.saturating_sub(used)).unwrap_or(u64::MAX),
+            });
+        }
+        Ok(())
+    }
+}

@@ -14,13 +14,13 @@ use crate::runtime::{
 
 impl engine::Host for CallState {
     async fn session(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.transaction.engine_session())
+        Ok(self.transaction()?.engine_session())
     }
 }
 
 impl host_networks::Host for CallState {
     async fn in_use(&mut self) -> wasmtime::Result<Result<Vec<IpNetwork>, Error>> {
-        let networks = self.transaction.host_networks().await;
+        let networks = self.transaction()?.host_networks().await;
         let networks = networks.map(|networks| networks.into_iter().map(net_out).collect());
         Ok(networks.map_err(|error| error_out(&error)))
     }

@@ -32,6 +32,7 @@
 //! ```
 
 mod address;
+pub mod common;
 mod error;
 mod ipam;
 mod manifest;

@@ -3,12 +3,11 @@
 
 use wasmnet_sdk::{
     ContainerInterface, Endpoint, EndpointRequest, EndpointSettings, Error, IpAddress, JoinInfo,
-    Network, Pool, PortBinding, firewall,
+    Network, Pool, PortBinding, common, firewall,
     links::{self, VethOptions},
 };
 
 use crate::{
-    mac,
     network::BRIDGE,
     settings::{Family, Settings},
 };
@@ -18,7 +17,7 @@ const PORT: &str = "port";
 
 /// Makes the veth pair and settles the MAC address.
 pub fn create(request: &EndpointRequest) -> Result<EndpointSettings, Error> {
-    let chosen = request.mac.is_none().then(|| mac::choose(request.ipv4));
+    let chosen = request.mac.is_none().then(|| common::choose_mac(request.ipv4));
     let bridge = links::open(BRIDGE)?;
     let options = VethOptions { mtu: bridge.mtu(), peer_mac: request.mac.or(chosen) };
     links::create_veth(PORT, &bridge, options)?;

@@ -5,7 +5,6 @@
 //! nothing else.
 
 mod endpoint;
-mod mac;
 mod mode;
 mod network;
 mod settings;

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use wasmnet_sdk::{DriverOption, Error, GatewaySkip, IpNetwork, Network, Options, Pool};
+use wasmnet_sdk::{DriverOption, Error, GatewaySkip, IpNetwork, Network, Options, Pool, common};
 
 use crate::mode::Mode;
 
@@ -18,8 +18,6 @@ const MODE_IPV6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
 const INHIBIT_IPV4: &str = "com.docker.network.bridge.inhibit_ipv4";
 const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
 const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfaces";
-const MTU: &str = "com.docker.network.driver.mtu";
-const IFACE_PREFIX: &str = "com.docker.network.container_iface_prefix";
 const HOST_IPV4: &str = "com.docker.network.host_ipv4";
 const HOST_IPV6: &str = "com.docker.network.host_ipv6";
 
@@ -31,14 +29,8 @@ const KNOWN_BRIDGE_KEYS: [&str; 8] =
 const GATEWAY_IPV4: &str = "DefaultGatewayIPv4";
 const GATEWAY_IPV6: &str = "DefaultGatewayIPv6";
 
-/// IPv4 needs 68 bytes (RFC 791); the kernel takes up to 65535 on a bridge.
-const MTU_RANGE: std::ops::RangeInclusive<u32> = 68..=65535;
-/// IPv6 works on links of at least 1280 bytes (RFC 8200).
-const MTU_MIN_IPV6: u32 = 1280;
 /// The kernel's link names have 15 bytes.
 const LINK_NAME_MAX: usize = 15;
-/// A few of them are left for the number.
-const IFACE_PREFIX_MAX: usize = 12;
 
 /// A network's options, checked.
 pub struct Settings {
@@ -93,7 +85,7 @@ impl Settings {
         let inhibit = options.flag(INHIBIT_IPV4)?.unwrap_or(false);
         Ok(Self {
             name: options.get(NAME).filter(|name| !name.is_empty()).map(str::to_owned),
-            mtu: mtu(network, &options)?,
+            mtu: common::mtu(network, &options)?,
             masquerade: options.flag(MASQUERADE)?.unwrap_or(true),
             inter_container: options.flag(ICC)?.unwrap_or(true),
             ipv4: Family {
@@ -110,7 +102,7 @@ impl Settings {
             },
             host_binding: options.parse(HOST_BINDING, "an address of the host")?,
             trusted: trusted(&options)?,
-            interface_prefix: interface_prefix(&options)?,
+            interface_prefix: common::interface_prefix(&options)?,
         })
     }
 
@@ -178,34 +170,4 @@ fn trusted(options: &Options<'_>) -> Result<Vec<String>, Error> {
         )));
     }
     Ok(text.split(':').map(str::to_owned).collect())
-}
-
-fn mtu(network: &Network, options: &Options<'_>) -> Result<Option<u32>, Error> {
-    let expected = "a number of bytes from 68 to 65535";
-    // 0 is how Docker spells "the default".
-    let Some(mtu) = options.parse::<u32>(MTU, expected)?.filter(|mtu| *mtu != 0) else {
-        return Ok(None);
-    };
-    if !MTU_RANGE.contains(&mtu) {
-        return Err(Error::invalid(format!("option {MTU}: \"{mtu}\" must be {expected}")));
-    }
-    if mtu < MTU_MIN_IPV6 && !network.ipv6.is_empty() {
-        return Err(Error::invalid(format!(
-            "option {MTU}: \"{mtu}\" must be at least {MTU_MIN_IPV6} on a network with IPv6"
-        )));
-    }
-    Ok(Some(mtu))
-}
-
-fn interface_prefix(options: &Options<'_>) -> Result<String, Error> {
-    let prefix = options.get(IFACE_PREFIX).unwrap_or("eth");
-    let fits = !prefix.is_empty()
-        && prefix.len() <= IFACE_PREFIX_MAX
-        && prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    if !fits {
-        return Err(Error::invalid(format!(
-            "option {IFACE_PREFIX}: \"{prefix}\" must be 1 to {IFACE_PREFIX_MAX} letters, digits, dots, dashes or underscores"
-        )));
-    }
-    Ok(prefix.to_owned())
 }

@@ -346,6 +346,24 @@ fn giving_back_what_nobody_has_is_fine() {
 }
 
 #[test]
+fn what_a_pool_that_is_gone_has_left_is_told_with_another() {
+    let mut bench = bench();
+    let one = pool(&mut bench, "10.1.0.0/16", "10.1.1.0/24");
+    let two = pool(&mut bench, "10.1.0.0/16", "10.1.2.0/24");
+    let three = pool(&mut bench, "10.1.0.0/16", "10.1.3.0/24");
+    gives(&mut bench, &one, "", "10.1.1.0/16");
+    gives(&mut bench, &three, "", "10.1.3.0/16");
+    bench.release_pool(&one).unwrap();
+    let addresses = |bench: &Bench, pool: &str| -> Vec<std::net::IpAddr> {
+        bench.leases(pool, None).unwrap().iter().map(|lease| lease.address.into()).collect()
+    };
+    assert_eq!(addresses(&bench, &two), ["10.1.1.0".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(addresses(&bench, &three), ["10.1.3.0".parse::<std::net::IpAddr>().unwrap()]);
+    release_address(&mut bench, &two, "10.1.1.0");
+    assert!(addresses(&bench, &two).is_empty());
+}
+
+#[test]
 fn leases_tell_who_has_what() {
     let mut bench = bench();
     let id = pool(&mut bench, "10.1.0.0/16", "");

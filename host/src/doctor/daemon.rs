@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::{Finding, Fix, Kind};
 use crate::{
     dispatch::{Dispatcher, Error, Slot},
+    id::DriverName,
+    model::LeaseState,
     reconcile,
 };
 
@@ -71,10 +73,31 @@ pub async fn mend(dispatcher: &Dispatcher, fix: &Fix) -> Result<(), Error> {
         Fix::ReleaseAddress { driver, pool, address, since } => {
             dispatcher.release_lease(driver, pool, *address, *since).await?;
         }
-        Fix::ReleasePool { driver, pool } => dispatcher.release_pool(driver, pool).await?,
+        Fix::ReleasePool { driver, pool } => release_pool(dispatcher, driver, pool).await?,
         Fix::DeleteEndpoint { network, endpoint } => {
             dispatcher.evict(network, endpoint, "Docker does not know it").await;
         }
     }
     Ok(())
+}
+
+/// Gives a pool back, and before it what is held of it: its subnet may be shared, and so stay.
+async fn release_pool(
+    dispatcher: &Dispatcher,
+    driver: &DriverName,
+    pool: &str,
+) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let leases = dispatcher.leases(driver, pool, after).await?;
+        let Some(last) = leases.last().map(|lease| lease.address) else { break };
+        for lease in leases.iter().filter(|lease| lease.state == LeaseState::Held) {
+            dispatcher.release_address(driver, pool, lease.address).await?;
+        }
+        if after.is_some_and(|after| last <= after) {
+            break;
+        }
+        after = Some(last);
+    }
+    dispatcher.release_pool(driver, pool).await
 }

@@ -30,7 +30,8 @@ impl<S: Store, W: World> Ipam<S, W> {
         Ok(reports)
     }
 
-    /// Up to 1,000 of a pool's leases, in the order of addresses.
+    /// Up to 1,000 of a pool's leases, in the order of addresses. What is held of a pool
+    /// that is gone from a shared subnet is told with the subnet's first pool.
     pub fn leases(
         &self,
         pool: &str,
@@ -39,6 +40,11 @@ impl<S: Store, W: World> Ipam<S, W> {
         let id = PoolId::parse(pool).ok_or_else(errors::no_pool)?;
         let mut subnet = Subnet::read(&self.store, &id)?.ok_or_else(errors::no_pool)?;
         let pool = subnet.pool(id.range).ok_or_else(errors::no_pool)?.number;
+        let known: Vec<u32> = subnet.pools.iter().map(|pool| pool.number).collect();
+        let is_of = |lease: &Lease| match known.contains(&lease.pool) {
+            true => lease.pool == pool,
+            false => lease.turn.is_none() && known.first() == Some(&pool),
+        };
         let tree = Tree::new(&self.store, subnet.number, net::host_bits(id.subnet));
         let mut next = after.and_then(|after| net::offset(id.subnet, after)?.checked_add(1));
         if after.is_none() {
@@ -50,7 +56,7 @@ impl<S: Store, W: World> Ipam<S, W> {
             && let Some(offset) = tree.next_used(from)?
         {
             if let Some(lease) = Lease::read(&self.store, subnet.number, offset)?
-                && lease.pool == pool
+                && is_of(&lease)
             {
                 leases.push(wasmnet_sdk::Lease {
                     address: net::at(id.subnet, offset).into(),

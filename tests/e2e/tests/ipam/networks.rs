@@ -117,8 +117,17 @@ fn automatic_pools_keep_off_the_hosts_networks() {
     let expected = ["172.21.0.0/16", "172.22.0.0/16"].map(str::to_owned).into();
     // docker0 has the first.
     assert_eq!(found, expected);
-    site.docker("network rm net1 net2");
-    site.assert_nothing_left();
+    // A prefix of this host's own, of which the driver keeps the random part.
+    network(&site, "net3", "--driver wasm-bridge --ipv6");
+    site.container("one", "--network net3");
+    site.container("two", "--network net3");
+    let address = site.address6("two", "net3");
+    assert!(address.starts_with("fd") && address.ends_with("::3"), "{address}");
+    site.wait_pings("one", &address);
+    site.docker("rm --force one two");
+    site.docker("network rm net1 net2 net3");
+    site.wait_ledger(0, 0);
+    assert_eq!(site.daemon.json(&["ipam", "ls"]), serde_json::json!([]));
 }
 
 #[test]

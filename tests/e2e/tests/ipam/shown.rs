@@ -72,6 +72,7 @@ fn the_doctor_finds_what_nobody_has_and_gives_it_back() {
     let body = |address: &str| json!({ "PoolID": "wasm-local/10.70.0.0/24", "Address": address, "Options": options });
     plugin.call("IpamDriver.RequestAddress", &body("10.70.0.77")).ok();
     pool(&mut plugin, "10.71.0.0/24");
+    request_address(&mut plugin, "wasm-local/10.71.0.0/24", "10.71.0.1").ok();
 
     let doctor = |more: &[&str]| -> Vec<String> {
         let binary = binary();

@@ -52,6 +52,17 @@ if [ "$(readlink "/proc/$pid/ns/mnt")" != "$is" ]; then
             touch "$tree/$file"
             mount --bind "/$file" "$tree/$file"
         done
+        # The same choice of iptables as on the host.
+        if iptables --version 2>/dev/null | grep -q legacy; then
+            alternatives=/run/lab-alternatives
+            cp -a "$tree/etc/alternatives" "$alternatives"
+            for name in iptables ip6tables; do
+                for verb in "" -save -restore; do
+                    ln -sf "/usr/sbin/$name-legacy$verb" "$alternatives/$name$verb"
+                done
+            done
+            mount --bind "$alternatives" "$tree/etc/alternatives"
+        fi
         cd "$tree"
         pivot_root . mnt
         # Or the host would lose what is no longer needed here.

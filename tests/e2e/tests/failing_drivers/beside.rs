@@ -57,6 +57,19 @@ fn a_hanging_network_does_not_delay_another_of_the_same_driver() {
 }
 
 #[test]
+fn no_call_finds_what_another_left_in_memory() {
+    let bench = Bench::new(&[("chaos", CHAOS)]);
+    let mut plugin = bench.plugin("chaos");
+    plugin.call("NetworkDriver.CreateNetwork", &calls::network("n", 1, &json!({}))).ok();
+    plugin.call("NetworkDriver.CreateEndpoint", &calls::endpoint("n", "e", "10.1.0.2")).ok();
+    // More than instances are kept ready.
+    for _ in 0..10 {
+        let answer = plugin.call("NetworkDriver.EndpointOperInfo", &calls::ids("n", "e")).ok();
+        assert_eq!(answer["Value"]["call"], "1", "{answer}");
+    }
+}
+
+#[test]
 fn calls_queued_on_a_hanging_network_work_afterwards() {
     let bench = Bench::new(&[("chaos", CHAOS)]);
     let mut plugin = bench.plugin("chaos");

@@ -8,9 +8,11 @@
 
 #![allow(clippy::panic, reason = "that is what it is for")]
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use wasmnet_sdk::{
-    ContainerInterface, Endpoint, EndpointRequest, EndpointSettings, Error, JoinInfo, Network,
-    NetworkDriver, Options, PortBinding, addresses, clock, firewall, links, log, store,
+    ContainerInterface, DriverOption, Endpoint, EndpointRequest, EndpointSettings, Error, JoinInfo,
+    Network, NetworkDriver, Options, PortBinding, addresses, clock, firewall, links, log, store,
 };
 
 /// The option that says where and how to fail.
@@ -18,6 +20,9 @@ const OPTION: &str = "chaos";
 
 /// How long `slow` takes, in nanoseconds: well below the deadline.
 const SLOW: u64 = 1_500_000_000;
+
+/// Calls of this instance so far: there is never more than one.
+static CALLS: AtomicU32 = AtomicU32::new(0);
 
 struct Chaos;
 
@@ -83,6 +88,12 @@ impl NetworkDriver for Chaos {
             routes: Vec::new(),
             disable_gateway_service: false,
         })
+    }
+
+    /// Which call of this instance it is.
+    fn endpoint_info(_: &Network, _: &Endpoint) -> Result<Vec<DriverOption>, Error> {
+        let call = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(vec![DriverOption { key: "call".to_owned(), value: call.to_string() }])
     }
 
     fn leave(network: &Network, _endpoint: &Endpoint) -> Result<(), Error> {

@@ -5,6 +5,7 @@
 //! machine's.
 
 mod addresses;
+mod attack;
 mod chart;
 mod crowd;
 mod docker;
@@ -18,7 +19,7 @@ mod traffic;
 
 use std::env;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
@@ -59,6 +60,8 @@ enum Part {
     Others,
     /// Addresses from wasm-ipam.
     Addresses,
+    /// Calls while another driver attacks.
+    Attack,
 }
 
 /// Why the bench could not begin.
@@ -112,6 +115,7 @@ struct Measured {
     alone: Table,
     addresses: Table,
     address_sandbox: Table,
+    attack: Table,
 }
 
 /// Runs the bench and returns the exit code.
@@ -122,10 +126,11 @@ pub fn run(steps: &mut Steps, options: &Options) -> Result<u8, Error> {
     steps.heading("On this machine");
     install::packages(steps, &[install::LAB, install::IPERF])?;
     let daemon = daemon(steps)?;
+    let attacker = steps.step("build the attacker", attack::PACKAGE, attack::build)?;
 
     let mut measured = Measured::new();
     let played = on_stage(steps, "bench", daemon, |steps, stage| {
-        let machine = measure(steps, options, stage, &mut measured)?;
+        let machine = measure(steps, options, stage, &attacker, &mut measured)?;
         report::show(steps, &measured);
         if options.only.is_none() {
             steps.step("write the report", "docs/bench.md docs/bench.svg", |_| {
@@ -151,10 +156,13 @@ fn measure(
     steps: &mut Steps,
     options: &Options,
     stage: &mut Stage,
+    attacker: &Path,
     measured: &mut Measured,
 ) -> Result<report::Machine, Failed> {
     steps.step("start Docker's engine", "dockerd", |_| stage.start_engine())?;
-    steps.step("start the daemon", "wasmnet serve", |_| stage.start_daemon(socket::LOG))?;
+    let config = attack::config(attacker);
+    steps
+        .step("start the daemon", "wasmnet serve", |_| stage.start_daemon(socket::LOG, &config))?;
     let machine =
         steps.step("ask what it is", "docker version", |_| report::Machine::ask(stage))?;
 
@@ -200,6 +208,11 @@ fn measure_drivers(
     }
     if options.crowd {
         measure_in_crowds(steps, options, stage, measured, [&theirs, &ours, &floor])?;
+    }
+    if options.wants(Part::Attack) {
+        steps.step("measure under attack", "wasm-bridge.sock, hostile.sock", |live| {
+            attack::measure(live, stage, measured, repeat)
+        })?;
     }
     if options.wants(Part::Addresses) {
         // Near the end: it makes the daemon's log long.
@@ -281,10 +294,11 @@ impl Measured {
             alone: traffic::alone_table(),
             addresses: addresses::table(),
             address_sandbox: addresses::sandbox_table(),
+            attack: attack::table(),
         }
     }
 
-    fn tables(&self) -> [&Table; 10] {
+    fn tables(&self) -> [&Table; 11] {
         [
             &self.docker,
             &self.crowd,
@@ -296,6 +310,7 @@ impl Measured {
             &self.alone,
             &self.addresses,
             &self.address_sandbox,
+            &self.attack,
         ]
     }
 }

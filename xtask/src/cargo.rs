@@ -41,6 +41,19 @@ pub fn build_daemon(live: &mut Live<'_>) -> Result<PathBuf, Error> {
     messages.lines().find_map(program).ok_or(Error::NoProgram)
 }
 
+/// Builds a component of this workspace and returns its file. It goes where the build
+/// scripts put theirs.
+pub fn build_component(live: &mut Live<'_>, package: &str) -> Result<PathBuf, Error> {
+    const TARGET: &str = "wasm32-wasip2";
+    let folder = target_dir()?.join("components");
+    let mut cargo = cargo();
+    cargo.args(["build", "--profile", "component", "--target", TARGET, "--package", package]);
+    cargo.arg("--target-dir").arg(&folder);
+    follow(cargo, |line| live.show(line))?;
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    Ok(folder.join(TARGET).join("component").join(file))
+}
+
 /// Runs the tests and returns the runner's exit code.
 pub fn test(filters: &[String]) -> Result<u8, command::Error> {
     let mut cargo = cargo();

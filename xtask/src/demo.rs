@@ -46,7 +46,7 @@ pub fn run(steps: &mut Steps) -> Result<u8, Error> {
 /// What happens on the host.
 fn play(steps: &mut Steps, stage: &mut Stage) -> Result<(), Failed> {
     steps.step("start Docker's engine", "dockerd", |_| stage.start_engine())?;
-    steps.step("start the daemon", "wasmnet serve", |_| stage.start_daemon("info"))?;
+    steps.step("start the daemon", "wasmnet serve", |_| stage.start_daemon("info", ""))?;
     run_on(steps, stage, "create a network", "docker network create --driver wasm-bridge net1")?;
     for (what, name) in [("start a container", "c1"), ("start another", "c2")] {
         let command = format!("docker run -d --name {name} --network net1 busybox sleep 600");

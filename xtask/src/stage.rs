@@ -6,7 +6,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,14 +93,15 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts the daemon, which is to log this, and waits until Docker can use it.
-    pub fn start_daemon(&mut self, log: &str) -> Result<(), Error> {
+    /// Starts the daemon, which is to log this and has this configuration, and waits until
+    /// Docker can use it.
+    pub fn start_daemon(&mut self, log: &str, config: &str) -> Result<(), Error> {
         self.go_on()?;
         // /run is the host's own. State and config are not, and the machine may have its
         // own daemon.
         let daemon = contained(|| {
             let state = self.host.path_in_data_dir("wasmnet");
-            let config = self.host.put("wasmnet.toml", "");
+            let config = self.host.put("wasmnet.toml", config);
             let program = self.program.to_string_lossy();
             let (state, config) = (state.to_string_lossy(), config.to_string_lossy());
             let words = [&program, "serve", "--state-dir", &state, "--config", &config];
@@ -150,6 +151,11 @@ impl Stage {
     pub fn another_host(&self, name: &str) -> Result<Host, Error> {
         self.go_on()?;
         contained(|| self.lab.host(name))
+    }
+
+    /// The daemon's program.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The way from here to a file in the host's /run.

@@ -177,7 +177,9 @@ fn guests() -> std::io::Result<tokio::runtime::Runtime> {
     let threads = &mut tokio::runtime::Builder::new_multi_thread();
     // Here come guests that take long, and what nobody waits for. Where that is refused they
     // are no worse than others.
-    let yielding = || drop(setpriority_process(Some(gettid()), NICE));
+    let yielding = || {
+        let _ = setpriority_process(Some(gettid()), NICE);
+    };
     threads.thread_name("guest").on_thread_start(yielding).enable_all().build()
 }
 

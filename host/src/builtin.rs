@@ -15,7 +15,7 @@ pub struct BuiltIn {
 }
 
 /// All of them.
-pub static DRIVERS: [BuiltIn; 2] = [
+pub static DRIVERS: [BuiltIn; 3] = [
     BuiltIn {
         name: "wasm-bridge",
         component: include_bytes!(env!("WASMNET_BRIDGE")),
@@ -26,6 +26,11 @@ pub static DRIVERS: [BuiltIn; 2] = [
         component: include_bytes!(env!("WASMNET_IPAM")),
         // A lease takes some 100 bytes: room for half a million.
         store_bytes: Some(64 << 20),
+    },
+    BuiltIn {
+        name: "wasm-macvlan",
+        component: include_bytes!(env!("WASMNET_MACVLAN")),
+        store_bytes: None,
     },
 ];
 

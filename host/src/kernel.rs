@@ -25,8 +25,8 @@ pub use self::{
     error::{Error, Refusal},
     name::{InvalidLinkName, LinkName},
     object::{
-        Access, Address, DEFAULT_MTU, Fdb, FirewallEntry, Link, LinkKind, Neighbour, Object,
-        ObjectKey, Policy, Port, Route, SourceNat, Subnet, Sysctl,
+        Access, Address, DEFAULT_MTU, Fdb, FirewallEntry, Link, LinkKind, MacvlanMode, Neighbour,
+        Object, ObjectKey, Policy, Port, Route, SourceNat, Subnet, Sysctl,
     },
     simulated::Simulated,
     snapshot::{Beside, ObservedLink, Snapshot},

@@ -40,6 +40,17 @@ impl IpNetwork {
     }
 }
 
+impl IpNetwork {
+    /// An address alone: all bits of the prefix are set.
+    pub fn host(address: IpAddress) -> Self {
+        let prefix_length = match address {
+            IpAddress::Ipv4(_) => 32,
+            IpAddress::Ipv6(_) => 128,
+        };
+        Self { address, prefix_length }
+    }
+}
+
 impl From<IpNet> for IpNetwork {
     fn from(network: IpNet) -> Self {
         Self { address: network.addr().into(), prefix_length: network.prefix_len() }

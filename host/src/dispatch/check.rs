@@ -67,7 +67,9 @@ pub(super) fn join(
         return Err(wrong(format!("{} cannot begin a link's name", quoted(prefix))));
     }
     let own = |object: &Object| match object {
-        Object::Link(link) => link.kind.peer().unwrap_or(&link.name).as_str() == interface.source,
+        Object::Link(link) => {
+            link.container_end().unwrap_or(&link.name).as_str() == interface.source
+        }
         _ => false,
     };
     let stored = state

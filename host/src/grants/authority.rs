@@ -44,6 +44,8 @@ pub enum Request<'a> {
     Name(&'a LinkName),
     /// Use somebody else's bridge.
     Adopt(&'a LinkName),
+    /// Make a link on another one of the host's.
+    Parent(&'a LinkName),
     /// Put an address, or a whole subnet, on a link.
     Address(IpNet),
     /// Route something through a link.
@@ -78,7 +80,7 @@ impl Authority {
             return Ok(());
         }
         let (code, what) = request.describe();
-        let reason = if code.grant().is_none() {
+        let reason = if code.grant().is_none() || self.about.forbids(request) {
             Reason::Never
         } else if !self.permits.wanted.allow(request) {
             Reason::NotAsked
@@ -107,6 +109,13 @@ impl About {
     }
 }
 
+impl About {
+    /// Whether only the network's user could ask for it, and has not.
+    fn forbids(&self, request: Request<'_>) -> bool {
+        matches!(request, Request::Parent(name) if !self.values.contains(name.as_str()))
+    }
+}
+
 impl From<&Network> for About {
     fn from(network: &Network) -> Self {
         let pools = network.ipv4.iter().chain(&network.ipv6);
@@ -127,6 +136,7 @@ impl Grants {
         match request {
             Request::Link(kind) => self.links.contains(&kind),
             Request::Adopt(name) => self.adopt.iter().any(|pattern| pattern.matches(name)),
+            Request::Parent(name) => self.parents.iter().any(|pattern| pattern.matches(name)),
             Request::Address(net) => within(&self.addresses, net),
             Request::Route(net) => within(&self.routes, net),
             Request::Sysctl(key) => self.sysctls.contains(key),
@@ -150,6 +160,7 @@ impl Request<'_> {
                     Kind::Bridge => "bridges",
                     Kind::Veth => "veth pairs",
                     Kind::Vxlan => "VXLAN tunnel endpoints",
+                    Kind::Macvlan => "macvlan links",
                 };
                 (Code::DeniedLinkKind, format!("make {kind}"))
             }
@@ -158,6 +169,7 @@ impl Request<'_> {
                 format!("call a link {name}, a name that no option of the network has"),
             ),
             Self::Adopt(name) => (Code::DeniedAdopt, format!("use bridge {name}, made by others")),
+            Self::Parent(name) => (Code::DeniedParent, format!("make links on {name}")),
             Self::Address(net) => {
                 (Code::DeniedAddress, format!("use {net}, outside the network's subnets"))
             }
@@ -207,12 +219,15 @@ mod tests {
     /// Each request with the grants that just allow it; none: nothing does.
     fn cases() -> Vec<(Request<'static>, Code, Option<&'static str>)> {
         let name: &'static LinkName = Box::leak(Box::new("br9".parse().unwrap()));
+        let own: &'static LinkName = Box::leak(Box::new("acme0".parse().unwrap()));
         let net = |text: &str| text.parse().unwrap();
         vec![
             (Request::Link(Kind::Bridge), Code::DeniedLinkKind, Some("links = [\"bridge\"]")),
             (Request::Link(Kind::Veth), Code::DeniedLinkKind, Some("links = [\"veth\"]")),
             (Request::Link(Kind::Vxlan), Code::DeniedLinkKind, Some("links = [\"vxlan\"]")),
+            (Request::Link(Kind::Macvlan), Code::DeniedLinkKind, Some("links = [\"macvlan\"]")),
             (Request::Name(name), Code::DeniedLinkName, None),
+            (Request::Parent(own), Code::DeniedParent, Some("parents = [\"acme*\"]")),
             (Request::Adopt(name), Code::DeniedAdopt, Some("adopt = [\"br*\"]")),
             (
                 Request::Address(net("192.0.2.7/24")),
@@ -256,6 +271,14 @@ mod tests {
             assert_eq!(reason(grant, ""), Err(Reason::NotGranted), "{request:?}");
             assert_eq!(reason(grant, grant), Ok(()), "{request:?}");
         }
+    }
+
+    #[test]
+    fn nobody_builds_on_a_link_that_the_networks_user_has_not_named() {
+        let other: LinkName = "eth0".parse().unwrap();
+        let all = "parents = [\"*\"]";
+        let denial = authority(all, all).check(Request::Parent(&other)).unwrap_err();
+        assert_eq!((denial.code, denial.reason), (Code::DeniedParent, Reason::Never));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub enum Code {
     DeniedLinkName,
     /// A bridge of somebody else.
     DeniedAdopt,
+    /// A link of the host to make others on.
+    DeniedParent,
     /// An address outside the network's subnets.
     DeniedAddress,
     /// A route to outside the network's subnets.
@@ -74,10 +76,11 @@ impl Denial {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::DeniedLinkKind,
         Self::DeniedLinkName,
         Self::DeniedAdopt,
+        Self::DeniedParent,
         Self::DeniedAddress,
         Self::DeniedRoute,
         Self::DeniedSysctl,
@@ -94,6 +97,7 @@ impl Code {
             Self::DeniedLinkKind => "denied-link-kind",
             Self::DeniedLinkName => "denied-link-name",
             Self::DeniedAdopt => "denied-adopt",
+            Self::DeniedParent => "denied-parent",
             Self::DeniedAddress => "denied-address",
             Self::DeniedRoute => "denied-route",
             Self::DeniedSysctl => "denied-sysctl",
@@ -116,6 +120,10 @@ impl Code {
             Self::DeniedAdopt => {
                 "The driver tried to use a bridge that somebody else made, as the network's user \
                  asked."
+            }
+            Self::DeniedParent => {
+                "The driver tried to make a link on one of the host's, which gives it frames of \
+                 that wire. The network's user must name the link in an option, too."
             }
             Self::DeniedAddress => {
                 "The driver tried to use an address outside its network's subnets. It could take \
@@ -150,6 +158,7 @@ impl Code {
         match self {
             Self::DeniedLinkKind => Some("links = [\"bridge\", \"veth\"]"),
             Self::DeniedAdopt => Some("adopt = [\"lan*\"]"),
+            Self::DeniedParent => Some("parents = [\"eth*\"]"),
             Self::DeniedAddress => Some("addresses = [\"192.0.2.0/24\"]"),
             Self::DeniedRoute => Some("routes = [\"192.0.2.0/24\"]"),
             Self::DeniedSysctl => Some("sysctls = [\"accept_ra\"]"),

@@ -11,12 +11,15 @@ use super::{Pattern, PortRange};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Grants {
-    /// Kinds of links it may make: "bridge", "veth", "vxlan".
+    /// Kinds of links it may make: "bridge", "veth", "vxlan", "macvlan".
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub links: BTreeSet<Kind>,
     /// Bridges of others that it may use for a network whose user names them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub adopt: Vec<Pattern>,
+    /// Links of the host on which it may make others, for a network whose user names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Pattern>,
     /// Subnets from which its links may have addresses, beyond its networks' own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpNet>,
@@ -50,6 +53,8 @@ pub enum Kind {
     Veth,
     /// A VXLAN tunnel endpoint.
     Vxlan,
+    /// A macvlan link.
+    Macvlan,
 }
 
 fn is_false(flag: &bool) -> bool {

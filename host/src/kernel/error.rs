@@ -80,6 +80,21 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    /// A link has another one to itself, or would have.
+    #[error(
+        "link {parent} cannot be shared: {kind} {name} is to have it, or another link has it, in mode passthru"
+    )]
+    ParentBusy {
+        /// The link that should be made.
+        name: LinkName,
+        /// Its kind, as ip-link(8) spells it.
+        kind: String,
+        /// The link that it should be made on.
+        parent: LinkName,
+        /// What the kernel said.
+        #[source]
+        source: Refusal,
+    },
     /// There is no such link.
     #[error("there is no link {0}")]
     NoLink(LinkName),

@@ -66,6 +66,9 @@ pub struct Link {
     /// It was there before, and stays when it is no longer needed.
     #[serde(default)]
     pub adopted: bool,
+    /// The engine moves it into the container, where it is out of the host's sight, and back.
+    #[serde(default)]
+    pub moves: bool,
     /// The tag that says whose it is (IFLA_IFALIAS).
     pub alias: String,
 }
@@ -93,6 +96,28 @@ pub enum LinkKind {
         /// The host's address that the others send to.
         local: IpAddr,
     },
+    /// A link with an Ethernet address of its own on another link's wire
+    /// (Documentation/networking/ipvlan.rst compares the two kinds).
+    Macvlan {
+        /// The other link.
+        parent: LinkName,
+        /// With whom it may talk there.
+        mode: MacvlanMode,
+    },
+}
+
+/// With whom a macvlan link may talk (ip-link(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MacvlanMode {
+    /// With the others of its parent, directly, and with the wire.
+    Bridge,
+    /// With the wire only.
+    Private,
+    /// With the others by way of a switch on the wire that sends frames back.
+    Vepa,
+    /// It has the parent to itself.
+    Passthru,
 }
 
 /// An address on a link.
@@ -319,8 +344,16 @@ impl Link {
             hairpin: false,
             isolated: false,
             adopted: false,
+            moves: false,
             alias: String::new(),
         }
+    }
+}
+
+impl Link {
+    /// What becomes the container's interface: a veth pair's other end, or the link itself.
+    pub fn container_end(&self) -> Option<&LinkName> {
+        self.kind.peer().or_else(|| self.moves.then_some(&self.name))
     }
 }
 
@@ -405,7 +438,15 @@ impl LinkKind {
     pub fn peer(&self) -> Option<&LinkName> {
         match self {
             Self::Veth { peer, .. } => Some(peer),
-            Self::Bridge | Self::Vxlan { .. } => None,
+            Self::Bridge | Self::Vxlan { .. } | Self::Macvlan { .. } => None,
+        }
+    }
+
+    /// The MTU in bytes that the kernel gives it; none if that depends on another link.
+    pub fn default_mtu(&self) -> Option<u32> {
+        match self {
+            Self::Bridge | Self::Veth { .. } => Some(DEFAULT_MTU),
+            Self::Vxlan { .. } | Self::Macvlan { .. } => None,
         }
     }
 }
@@ -416,6 +457,7 @@ impl fmt::Display for LinkKind {
             Self::Bridge => "bridge",
             Self::Veth { .. } => "veth",
             Self::Vxlan { .. } => "vxlan",
+            Self::Macvlan { .. } => "macvlan",
         })
     }
 }

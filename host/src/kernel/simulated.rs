@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Beside, DEFAULT_MTU, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry, Kernel, Link,
-    LinkKind, LinkName, Object, ObjectKey, ObservedLink, Port, Refusal, Snapshot, Sysctl, Undo,
+    LinkKind, LinkName, MacvlanMode, Object, ObjectKey, ObservedLink, Port, Refusal, Snapshot,
+    Sysctl, Undo,
 };
 
 /// A kernel in memory.
@@ -193,7 +194,7 @@ impl Kernel for Simulated {
                         ObservedLink {
                             kind: link.kind.to_string(),
                             alias: link.alias.clone(),
-                            mtu: link.mtu.unwrap_or(DEFAULT_MTU),
+                            mtu: link.mtu.or(link.kind.default_mtu()).unwrap_or(DEFAULT_MTU),
                             mac: link.mac,
                             master: link.master.clone(),
                             up: link.up,
@@ -273,6 +274,16 @@ impl State {
                 {
                     return Err(taken(Errno::EXIST));
                 }
+                if let LinkKind::Macvlan { parent, .. } = &link.kind {
+                    if !self.has_link(parent) {
+                        return Err(Error::NoLink(parent.clone()));
+                    }
+                    if self.is_busy(&link.kind) {
+                        let (name, kind) = (link.name.clone(), link.kind.to_string());
+                        let (parent, source) = (parent.clone(), Refusal::errno(Errno::INVAL));
+                        return Err(Error::ParentBusy { name, kind, parent, source });
+                    }
+                }
                 if self.has_vni(&link.kind) {
                     return Err(taken(Errno::EXIST));
                 }
@@ -347,6 +358,18 @@ impl State {
         let is_same = |kind: &LinkKind| matches!(kind, LinkKind::Vxlan { vni: v, port: p, .. } if v == vni && p == port);
         let mut objects = self.objects.values();
         objects.any(|object| matches!(object, Object::Link(link) if is_same(&link.kind)))
+    }
+
+    /// Whether the parent of a macvlan link has one that shares it with nobody, or the new
+    /// one would not.
+    fn is_busy(&self, new: &LinkKind) -> bool {
+        let LinkKind::Macvlan { parent, mode } = new else { return false };
+        let clashes = |kind: &LinkKind| {
+            matches!(kind, LinkKind::Macvlan { parent: p, mode: m }
+                if p == parent && [*mode, *m].contains(&MacvlanMode::Passthru))
+        };
+        let mut objects = self.objects.values();
+        objects.any(|object| matches!(object, Object::Link(link) if clashes(&link.kind)))
     }
 
     /// Whether somebody listens there already, or on all addresses of the family.

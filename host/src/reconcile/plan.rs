@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     events::Wrong,
     id::{EndpointId, NetworkId},
-    kernel::{
-        Beside, DEFAULT_MTU, Event, Link, LinkName, Object, ObjectKey, ObservedLink, Snapshot,
-    },
+    kernel::{Beside, Event, Link, LinkName, Object, ObjectKey, ObservedLink, Snapshot},
     ledger::{ALIAS_PREFIX, Changes, EndpointKey, Entry, Scope, State},
 };
 
@@ -88,6 +86,8 @@ pub(super) fn still_concern(state: &State, events: &[Event]) -> bool {
 pub(super) fn plan(state: &State, snapshot: &Snapshot, network: &NetworkId) -> Plan {
     let mut entries: Vec<_> =
         state.objects.of_network(network).filter(|(_, entry)| !entry.doomed).collect();
+    // What has been moved into a container is not ours to look at.
+    entries.retain(|(_, entry)| !matches!(&entry.object, Object::Link(link) if link.moves));
     entries.sort_by_key(|(_, entry)| entry.sequence);
 
     let lost_links: BTreeSet<&LinkName> = entries
@@ -148,7 +148,11 @@ fn differs(link: &Link, is: &ObservedLink) -> Option<(Link, Link)> {
     if link.adopted {
         return (is.up != link.up).then(|| (Link { up: is.up, ..link.clone() }, link.clone()));
     }
-    let link = Link { mtu: Some(link.mtu.unwrap_or(DEFAULT_MTU)), ..link.clone() };
+    if link.moves {
+        return None;
+    }
+    let mtu = link.mtu.or(link.kind.default_mtu()).unwrap_or(is.mtu);
+    let link = Link { mtu: Some(mtu), ..link.clone() };
     let is_port = link.master.is_some();
     let is = Link {
         mtu: Some(is.mtu),
@@ -192,7 +196,7 @@ pub(super) fn orphans(state: &State, snapshot: &Snapshot) -> Vec<LinkName> {
     let ours = |name: &LinkName, link: &ObservedLink| {
         let tagged = link.alias.starts_with(ALIAS_PREFIX);
         let picked = name.is_picked() && link.alias.is_empty();
-        tagged || (picked && matches!(link.kind.as_str(), "bridge" | "veth" | "vxlan"))
+        tagged || (picked && matches!(link.kind.as_str(), "bridge" | "veth" | "vxlan" | "macvlan"))
     };
     let lost =
         |(name, link): &(&LinkName, &ObservedLink)| !known.contains(*name) && ours(name, link);

@@ -40,7 +40,7 @@ impl Stranded {
             else {
                 continue;
             };
-            let Some(peer) = link.kind.peer() else { continue };
+            let Some(peer) = link.container_end() else { continue };
             if entry.doomed || !snapshot.links.contains_key(peer) {
                 continue;
             }

@@ -50,6 +50,7 @@ fn what_an_unfinished_call_left_behind_is_removed() {
                 hairpin: false,
                 isolated: false,
                 adopted: false,
+                moves: false,
                 alias: alias.to_owned(),
             };
             bench.kernel.create(&Object::Link(orphan)).await.unwrap();

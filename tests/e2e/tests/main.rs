@@ -22,6 +22,8 @@ mod hostile;
 mod ipam;
 /// Containers come, go and change networks, compared with the built-in driver.
 mod lifecycle;
+/// Containers on the wire of the host's uplink.
+mod macvlan;
 /// Gateway modes, and the other ways to change who reaches whom.
 mod modes;
 /// What the user asks for: addresses, MTU, names, firewall; and what is refused.

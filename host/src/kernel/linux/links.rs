@@ -10,16 +10,17 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use futures::TryStreamExt;
 use rtnetlink::{
-    Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, LinkVxlan,
+    Handle, LinkBridge, LinkBridgePort, LinkMacVlan, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    LinkVxlan,
     packet_route::link::{
         InfoBridgePort, InfoData, InfoPortData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo,
-        LinkMessage,
+        LinkMessage, MacVlanMode,
     },
 };
 use rustix::io::Errno;
 
 use crate::{
-    kernel::{Error, Link, LinkKind, LinkName, Object, ObservedLink, Refusal, Undo},
+    kernel::{Error, Link, LinkKind, LinkName, MacvlanMode, Object, ObservedLink, Refusal, Undo},
     mac::Mac,
 };
 
@@ -36,7 +37,7 @@ pub(super) async fn create(handle: &Handle, link: &Link) -> Result<(), Error> {
     };
     handle
         .link()
-        .add(creation(link, &first_name))
+        .add(creation(handle, link, &first_name).await?)
         .execute()
         .await
         .map_err(|error| create_error(link, error.into()))?;
@@ -184,8 +185,12 @@ pub(super) async fn need_index(handle: &Handle, name: &LinkName) -> Result<u32, 
     index_of(handle, name).await?.ok_or_else(|| Error::NoLink(name.clone()))
 }
 
-fn creation(link: &Link, first_name: &LinkName) -> LinkMessage {
-    match &link.kind {
+async fn creation(
+    handle: &Handle,
+    link: &Link,
+    first_name: &LinkName,
+) -> Result<LinkMessage, Error> {
+    Ok(match &link.kind {
         LinkKind::Bridge => {
             // Up only when all is set: `LinkBridge::new` would set it up at once.
             let message = LinkMessageBuilder::<LinkBridge>::new(first_name.as_str());
@@ -207,6 +212,20 @@ fn creation(link: &Link, first_name: &LinkName) -> LinkMessage {
             };
             with_mtu(with_mac(message, link.mac), link.mtu).build()
         }
+        LinkKind::Macvlan { parent, mode } => {
+            let parent = need_index(handle, parent).await?;
+            let message = LinkMacVlan::new(first_name.as_str(), parent, mode_out(*mode));
+            with_mtu(with_mac(message, link.mac), link.mtu).build()
+        }
+    })
+}
+
+fn mode_out(mode: MacvlanMode) -> MacVlanMode {
+    match mode {
+        MacvlanMode::Bridge => MacVlanMode::Bridge,
+        MacvlanMode::Private => MacVlanMode::Private,
+        MacvlanMode::Vepa => MacVlanMode::Vepa,
+        MacvlanMode::Passthru => MacVlanMode::Passthrough,
     }
 }
 
@@ -252,8 +271,13 @@ async fn send_change(handle: &Handle, name: &LinkName, message: LinkMessage) -> 
 
 fn create_error(link: &Link, source: Refusal) -> Error {
     let kind = link.kind.to_string();
-    match source.as_errno() {
-        Some(Errno::OPNOTSUPP) => Error::LinkKindMissing { kind, source },
+    match (source.as_errno(), &link.kind) {
+        (Some(Errno::OPNOTSUPP), _) => Error::LinkKindMissing { kind, source },
+        // Of what macvlan can be asked wrongly here, nothing else is left.
+        (Some(Errno::INVAL | Errno::BUSY), LinkKind::Macvlan { parent, .. }) => {
+            let (name, parent) = (link.name.clone(), parent.clone());
+            Error::ParentBusy { name, kind, parent, source }
+        }
         _ => Error::CreateLink { name: link.name.clone(), kind, source },
     }
 }

@@ -8,7 +8,7 @@ use super::{Inner, Shared, Transaction, TxError};
 use crate::{
     grants::{Kind, Request},
     id::NetworkId,
-    kernel::{Link, LinkKind, LinkName, Object, ObjectKey, Policy},
+    kernel::{self, Link, LinkKind, LinkName, MacvlanMode, Object, ObjectKey, Policy},
     ledger::{Entry, Scope},
     mac::Mac,
 };
@@ -37,7 +37,7 @@ pub struct NewLink {
 }
 
 /// What a link to be made is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewLinkKind {
     /// A bridge.
     Bridge,
@@ -55,17 +55,25 @@ pub enum NewLinkKind {
         /// The host's address.
         local: IpAddr,
     },
+    /// A macvlan link: the container's interface in a call about an endpoint, else the host's.
+    Macvlan {
+        /// The link it is made on.
+        parent: LinkName,
+        /// With whom it may talk there.
+        mode: MacvlanMode,
+    },
 }
 
 // === impl NewLinkKind ===
 
 impl NewLinkKind {
     /// What the driver must be granted.
-    fn grant(self) -> Kind {
+    fn grant(&self) -> Kind {
         match self {
             Self::Bridge => Kind::Bridge,
             Self::Veth { .. } => Kind::Veth,
             Self::Vxlan { .. } => Kind::Vxlan,
+            Self::Macvlan { .. } => Kind::Macvlan,
         }
     }
 }
@@ -108,6 +116,21 @@ impl Transaction {
         self.shared.link(&inner, name).map(|(_, link)| link)
     }
 
+    /// The MTU in bytes of a link that others are to be made on.
+    pub async fn parent_mtu(&self, parent: String) -> Result<u32, TxError> {
+        self.step(move |shared, mut inner| {
+            async move {
+                let parent: LinkName = parent.parse()?;
+                shared.check_parent(&mut inner, &parent)?;
+                let snapshot = shared.kernel.snapshot().await.map_err(TxError::Kernel)?;
+                let link = snapshot.links.get(&parent).map(|link| link.mtu);
+                link.ok_or(TxError::Kernel(kernel::Error::NoLink(parent)))
+            }
+            .boxed()
+        })
+        .await
+    }
+
     /// Changes a link.
     pub async fn change_link(
         &self,
@@ -142,6 +165,9 @@ impl Shared {
         self.permit(inner, Request::Link(new.kind.grant()))?;
         if let Some(name) = &chosen {
             self.permit(inner, Request::Name(name))?;
+        }
+        if let NewLinkKind::Macvlan { parent, .. } = &new.kind {
+            self.check_parent(inner, parent)?;
         }
         let isolated = new.master.as_ref().is_some_and(|bridge| self.isolates(inner, bridge));
         let mut attempt = 0;
@@ -188,6 +214,22 @@ impl Shared {
         let link = Link { mtu, up: true, adopted: true, ..Link::bridge(name) };
         self.create(inner, Object::Link(link.clone()), Some(label)).await?;
         Ok(link)
+    }
+
+    /// Whether the driver may build on a link: one of the network's own, or one that is
+    /// nobody's and that the network's user has named.
+    fn check_parent(&self, inner: &mut Inner, parent: &LinkName) -> Result<(), TxError> {
+        let network = self.scope()?.network.clone();
+        let owner = {
+            let state = self.ledger.read();
+            let entry = inner.entry(&state, &ObjectKey::link(parent));
+            entry.map(|entry| entry.scope.network.clone())
+        };
+        match owner {
+            Some(owner) if owner == network => Ok(()),
+            Some(_) => Err(TxError::NameTaken(parent.clone())),
+            None => self.permit(inner, Request::Parent(parent)),
+        }
     }
 
     fn check_label(&self, inner: &Inner, scope: &Scope, label: &str) -> Result<(), TxError> {
@@ -303,13 +345,15 @@ fn pick(scope: &Scope, label: &str, attempt: u32) -> LinkName {
 }
 
 fn describe(new: &NewLink, scope: &Scope, name: LinkName) -> Link {
-    let (kind, mac) = match new.kind {
+    let moves = matches!(new.kind, NewLinkKind::Macvlan { .. }) && scope.endpoint.is_some();
+    let (kind, mac) = match new.kind.clone() {
         // Without an address of its own a bridge takes the lowest of its ports', which
         // changes as they come and go, and neighbours' ARP entries with it. One made
         // from the name is the same again when the bridge has to be made again.
         NewLinkKind::Bridge => (LinkKind::Bridge, Some(new.mac.unwrap_or(Mac::local(scope)))),
         NewLinkKind::Veth { peer_mac } => (LinkKind::Veth { peer: name.peer(), peer_mac }, new.mac),
         NewLinkKind::Vxlan { vni, port, local } => (LinkKind::Vxlan { vni, port, local }, new.mac),
+        NewLinkKind::Macvlan { parent, mode } => (LinkKind::Macvlan { parent, mode }, new.mac),
     };
     Link {
         name,
@@ -317,10 +361,12 @@ fn describe(new: &NewLink, scope: &Scope, name: LinkName) -> Link {
         mtu: new.mtu,
         mac,
         master: new.master.clone(),
-        up: true,
+        // The engine sets up what is in a container.
+        up: !moves,
         hairpin: false,
         isolated: false,
         adopted: false,
+        moves,
         alias: scope.alias(),
     }
 }

@@ -4,11 +4,14 @@ use wasmtime::component::Resource;
 
 use super::error_out;
 use crate::{
-    kernel::{Link, LinkName},
+    kernel::{self, Link, LinkName},
     ledger::{NewLink, NewLinkKind, TxError},
     runtime::{
         bindings::network::wasmnet::driver::{
-            links::{BridgeOptions, Host, HostLink, VethOptions, VxlanOptions},
+            links::{
+                BridgeOptions, Host, HostLink, MacvlanMode, MacvlanOptions, VethOptions,
+                VxlanOptions,
+            },
             types::{Error, IpAddress},
         },
         call::CallState,
@@ -117,6 +120,29 @@ impl Host for CallState {
         self.handle_of(link)
     }
 
+    async fn create_macvlan(&mut self, label: String, options: MacvlanOptions) -> Outcome<Handle> {
+        let MacvlanOptions { parent, mode, mac, mtu } = options;
+        let parent: LinkName = match parent.parse() {
+            Ok(parent) => parent,
+            Err(error) => return Ok(Err(error_out(&TxError::Name(error)))),
+        };
+        let new = NewLink {
+            label,
+            name: None,
+            kind: NewLinkKind::Macvlan { parent, mode: mode_in(mode) },
+            mtu,
+            mac: mac.map(mac_in),
+            master: None,
+        };
+        let link = self.transaction()?.create_link(new).await;
+        self.handle_of(link)
+    }
+
+    async fn parent_mtu(&mut self, parent: String) -> Outcome<u32> {
+        let mtu = self.transaction()?.parent_mtu(parent).await;
+        Ok(mtu.map_err(|error| error_out(&error)))
+    }
+
     async fn underlay_mtu(&mut self, local: IpAddress) -> Outcome<u32> {
         let mtu = self.transaction()?.mtu_at(address_in(local)).await;
         Ok(mtu.map_err(|error| error_out(&error)))
@@ -158,5 +184,14 @@ impl HostLink for CallState {
     async fn drop(&mut self, handle: Handle) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
+    }
+}
+
+fn mode_in(mode: MacvlanMode) -> kernel::MacvlanMode {
+    match mode {
+        MacvlanMode::Bridge => kernel::MacvlanMode::Bridge,
+        MacvlanMode::Private => kernel::MacvlanMode::Private,
+        MacvlanMode::Vepa => kernel::MacvlanMode::Vepa,
+        MacvlanMode::Passthru => kernel::MacvlanMode::Passthru,
     }
 }

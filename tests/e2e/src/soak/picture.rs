@@ -163,8 +163,10 @@ impl Picture {
         compare(found, "bridges", ("the table", &bridges), ("the ledger", &self.objects("policy")));
         let masqueraded = elements("masquerade4").iter().map(text).collect();
         let masquerades = |network: &&Value| {
-            let option = &network["options"]["com.docker.network.bridge.enable_ip_masquerade"];
-            network["internal"] != true && option != "false"
+            let option =
+                |key: &str| &network["options"][format!("com.docker.network.bridge.{key}")];
+            let routed = option("gateway_mode_ipv4") == "routed";
+            network["internal"] != true && option("enable_ip_masquerade") != "false" && !routed
         };
         let wanted = objects_of(self.ours.iter().filter(masquerades), "policy");
         compare(found, "masquerade", ("the table", &masqueraded), ("the ledger", &wanted));

@@ -164,9 +164,10 @@ fn a_state_directory_that_cannot_be_used_is_named() {
 
 #[test]
 fn a_socket_path_that_is_too_long_is_refused() {
+    const LONGEST: &str = "wasm-macvlan";
     let victim = Victim::new();
     let folder_for = |length: usize| {
-        let rest = length - "/run/".len() - "/.sock".len() - BRIDGE.len();
+        let rest = length - "/run/".len() - "/.sock".len() - LONGEST.len();
         format!("/run/{}", "x".repeat(rest))
     };
     let sentence = victim.refused(&["--plugin-dir", &folder_for(108)]);

@@ -1,5 +1,6 @@
 //! What a driver can import: each interface of the contract on its call's transaction.
 
+mod cluster;
 mod firewall;
 mod links;
 mod on_links;

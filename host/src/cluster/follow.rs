@@ -16,7 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::{
     Change, Cluster, Entry, Error, Listing, Node,
     keys::{entry_of, node_of},
-    known::View,
+    known::{Mailbox, View},
     nodes_of,
 };
 use crate::{
@@ -69,19 +69,23 @@ pub(super) async fn run(cluster: Arc<Cluster>, ledger: Arc<Ledger>, listener: Ar
             let stays = wanted.contains(group);
             if !stays {
                 reader.abort();
+                cluster.known.close(group);
             }
             stays
         });
-        for key in &followed {
-            if !tellers.contains_key(key) {
-                let teller = tell(Arc::clone(&cluster), Arc::clone(&listener), key.clone());
-                tellers.insert(key.clone(), tasks.spawn(teller));
-            }
-        }
         for group in wanted {
             if !groups.contains_key(group) {
+                cluster.known.open(group);
                 let reader = read(Arc::clone(&cluster), group.clone());
                 groups.insert(group.clone(), tasks.spawn(reader));
+            }
+        }
+        for key in &followed {
+            if !tellers.contains_key(key) {
+                let mailbox = cluster.known.subscribe(&key.group, &key.network);
+                let teller =
+                    tell(Arc::clone(&cluster), Arc::clone(&listener), key.clone(), mailbox);
+                tellers.insert(key.clone(), tasks.spawn(teller));
             }
         }
         while tasks.try_join_next().is_some() {}
@@ -92,8 +96,12 @@ pub(super) async fn run(cluster: Arc<Cluster>, ledger: Arc<Ledger>, listener: Ar
 }
 
 /// Tells one network of one group's changes.
-async fn tell(cluster: Arc<Cluster>, listener: Arc<dyn Listener>, key: FollowedKey) {
-    let mailbox = cluster.known.subscribe(&key.group, &key.network);
+async fn tell(
+    cluster: Arc<Cluster>,
+    listener: Arc<dyn Listener>,
+    key: FollowedKey,
+    mailbox: Arc<Mailbox>,
+) {
     let mut pause = FIRST_PAUSE;
     loop {
         let gathered = mailbox.take().await;

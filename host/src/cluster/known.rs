@@ -74,26 +74,32 @@ impl Known {
         Some(view.values().filter(wanted).cloned().collect())
     }
 
-    /// Begins to gather changes of a group for a network.
+    /// A group is going to be read.
+    pub(super) fn open(&self, group: &Group) {
+        self.lock().entry(group.clone()).or_default();
+    }
+
+    /// Nobody reads it any more.
+    pub(super) fn close(&self, group: &Group) {
+        self.lock().remove(group);
+    }
+
+    /// Begins to gather changes of an open group for a network.
     pub(super) fn subscribe(&self, group: &Group, network: &NetworkId) -> Arc<Mailbox> {
-        let mut groups = self.lock();
-        let followed = groups.entry(group.clone()).or_default();
         let mailbox = Arc::<Mailbox>::default();
-        if followed.view.is_some() {
-            mailbox.put(Gathered::Any);
+        if let Some(followed) = self.lock().get_mut(group) {
+            if followed.view.is_some() {
+                mailbox.put(Gathered::Any);
+            }
+            followed.mailboxes.insert(network.clone(), Arc::clone(&mailbox));
         }
-        followed.mailboxes.insert(network.clone(), Arc::clone(&mailbox));
         mailbox
     }
 
-    /// Gathers no more; a group that nobody follows is forgotten.
+    /// Gathers no more.
     pub(super) fn unsubscribe(&self, group: &Group, network: &NetworkId) {
-        let mut groups = self.lock();
-        if let Some(followed) = groups.get_mut(group) {
+        if let Some(followed) = self.lock().get_mut(group) {
             followed.mailboxes.remove(network);
-            if followed.mailboxes.is_empty() {
-                groups.remove(group);
-            }
         }
     }
 

@@ -9,7 +9,9 @@ use crate::cluster::{Change, Error, Row};
 /// gRPC's codes that are of the member that was asked and not of the request: deadline
 /// exceeded, unavailable.
 const OF_MEMBER: [u32; 2] = [4, 14];
-/// Failed precondition, invalid argument, not found, out of range.
+/// How etcd begins to say that it takes such a client certificate for a user of its own.
+const COMMON_NAME: &str = "CommonName of client";
+/// gRPC's code for who is not known.
 const UNAUTHENTICATED: u32 = 16;
 
 /// In every answer.
@@ -155,7 +157,11 @@ impl Refusal {
     /// What somebody says who may be no etcd at all.
     pub(super) fn new(status: u16, body: &[u8]) -> Self {
         let mut refusal: Self = serde_json::from_slice(body).unwrap_or_default();
-        if refusal.message.is_empty() {
+        if String::from_utf8_lossy(body).starts_with(COMMON_NAME) {
+            refusal.message = "with users, etcd's JSON API takes no client certificate that has \
+                               a common name (CN); use one without"
+                .to_owned();
+        } else if refusal.message.is_empty() {
             refusal.message = refusal.error.as_ref().map_or_else(
                 || {
                     format!(

@@ -3,6 +3,7 @@
 //! One TOML file, or none at all: then there are the built-in drivers. A key that is
 //! not known is an error with its line, since a misspelt one would otherwise do nothing.
 
+mod cluster;
 mod driver;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 
+pub use self::cluster::{ClusterConfig, ClusterOptions, NodeConfig, StoreOptions};
 pub use self::driver::{Digest, DriverConfig, InvalidValue, LimitsConfig};
 use crate::{id::DriverName, runtime::Settings};
 
@@ -25,6 +27,12 @@ const DRIVERS: &str = "drivers.d";
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// This node.
+    #[serde(default)]
+    node: NodeConfig,
+    /// What it shares with others.
+    #[serde(default)]
+    cluster: ClusterConfig,
     /// Drivers beside, or in place of, the built-in ones.
     #[serde(default, rename = "driver")]
     drivers: Vec<DriverConfig>,
@@ -36,6 +44,8 @@ pub struct Config {
     /// Drivers beside, or in place of, the built-in ones; and built-in ones of which the
     /// operator has something to say.
     pub drivers: Vec<Configured>,
+    /// This node, and what it shares with others.
+    pub cluster: ClusterOptions,
 }
 
 /// A driver of the operator's.
@@ -133,7 +143,9 @@ impl Config {
             None => (Path::new(DEFAULT_PATH), false),
         };
         let mut config = Self::default();
-        if let Some(File { drivers }) = read::<File>(path, must_exist)? {
+        if let Some((File { node, cluster, drivers }, text)) = read::<File>(path, must_exist)? {
+            config.cluster = ClusterOptions::new(node, cluster)
+                .map_err(|error| place(path, &text, error.at, &error.message))?;
             for driver in drivers {
                 let name = driver.name.clone();
                 let name = name.ok_or_else(|| Error::NoName { path: path.to_owned() })?;
@@ -142,7 +154,7 @@ impl Config {
         }
         for path in driver_files(path)? {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            if let Some(driver) = read::<DriverConfig>(&path, true)? {
+            if let Some((driver, _)) = read::<DriverConfig>(&path, true)? {
                 let named = driver.name.clone().filter(|name| name.as_str() != stem);
                 match (named, stem.parse::<DriverName>()) {
                     (None, Ok(name)) => config.add(&path, name, &driver)?,
@@ -203,8 +215,8 @@ fn driver_files(config: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// Reads one file; none if it is not there and need not be.
-fn read<T: DeserializeOwned>(path: &Path, must_exist: bool) -> Result<Option<T>, Error> {
+/// Reads one file, and its text; none if it is not there and need not be.
+fn read<T: DeserializeOwned>(path: &Path, must_exist: bool) -> Result<Option<(T, String)>, Error> {
     let failed = |source| Error::Read { path: path.to_owned(), source };
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -216,20 +228,24 @@ fn read<T: DeserializeOwned>(path: &Path, must_exist: bool) -> Result<Option<T>,
         return Err(Error::Writable { path: path.to_owned() });
     }
     let text = fs::read_to_string(path).map_err(failed)?;
-    parse(path, &text).map(Some)
+    Ok(Some((parse(path, &text)?, text)))
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
     toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        let before = text.get(..at).unwrap_or(text);
-        Error::Parse {
-            path: path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
-            message: error.message().to_owned(),
-        }
+        place(path, text, error.span().map_or(0, |span| span.start), error.message())
     })
+}
+
+/// What is wrong at a place in a file.
+fn place(path: &Path, text: &str, at: usize, message: &str) -> Error {
+    let before = text.get(..at).unwrap_or(text);
+    Error::Parse {
+        path: path.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
+        message: message.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -271,6 +287,53 @@ mod tests {
         assert_eq!(settings(&ipam).limits.store_bytes, 64 << 20, "room for its leases");
         let ipam = "[[driver]]\nname = \"wasm-ipam\"\nlimits = { store = \"1MiB\" }\n";
         assert_eq!(settings(&file(ipam).unwrap()).limits.store_bytes, 1 << 20);
+    }
+
+    fn cluster(text: &str) -> Result<ClusterOptions, String> {
+        let File { node, cluster, .. } = file(text)?;
+        ClusterOptions::new(node, cluster)
+            .map_err(|error| place(Path::new("c.toml"), text, error.at, &error.message).to_string())
+    }
+
+    #[test]
+    fn a_cluster_is_read() {
+        let options = cluster(
+            "[node]\nname = \"h1\"\naddress = \"192.0.2.1\"\n\
+             [cluster]\nstore = \"etcd\"\nendpoints = [\"https://192.0.2.9:2379\"]\n\
+             prefix = \"/x\"\nlease = 5\nca = \"/ca.pem\"\ncert = \"/c.pem\"\nkey = \"/k.pem\"\n\
+             user = \"root\"\npassword-file = \"/p\"\n",
+        )
+        .unwrap();
+        assert_eq!((options.name.as_str(), options.settings.lease.as_secs()), ("h1", 5));
+        let StoreOptions::Etcd(etcd) = options.store else { panic!("embedded") };
+        assert_eq!(etcd.endpoints, ["https://192.0.2.9:2379"]);
+        assert!(etcd.certificate.is_some() && etcd.user.is_some());
+        let default = cluster("").unwrap();
+        assert!(matches!(default.store, StoreOptions::Embedded) && !default.name.is_empty());
+        assert_eq!(default.settings.lease.as_secs(), 15);
+    }
+
+    #[test]
+    fn mistakes_about_a_cluster_are_told_with_their_place() {
+        let etcd = "[cluster]\nstore = \"etcd\"\nendpoints = [\"http://a:1\"]\n";
+        for (text, place, says) in [
+            ("[node]\naddress = \"host\"\n", "line 2, column 11", "not an address"),
+            ("[node]\nname = \"a b\"\n", "line 2, column 8", "not a node's name"),
+            ("[cluster]\nstore = \"consul\"\n", "line 2, column 9", "unknown variant"),
+            ("[cluster]\nstore = \"etcd\"\n", "line 2, column 9", "needs endpoints"),
+            ("[cluster]\nendpoints = [\"http://a:1\"]\n", "line 2, column 13", "\"etcd\" only"),
+            ("[cluster]\nendpoints = [\"a:1\"]\n", "line 2, column 14", "not an endpoint"),
+            ("[cluster]\nprefix = \"x\"\n", "line 2, column 10", "not a prefix"),
+            ("[cluster]\nlease = 1\n", "line 2, column 9", "2 to 3600"),
+            ("[cluster]\nleese = 1\n", "line 2, column 1", "unknown field"),
+            (&format!("{etcd}cert = \"/c\"\n"), "line 4, column 8", "needs key"),
+            (&format!("{etcd}key = \"/c\"\n"), "line 4, column 7", "needs cert"),
+            (&format!("{etcd}user = \"u\"\n"), "line 4, column 8", "needs password-file"),
+            (&format!("{etcd}password-file = \"/p\"\n"), "line 4, column 17", "needs user"),
+        ] {
+            let error = cluster(text).unwrap_err();
+            assert!(error.contains(place) && error.contains(says), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     admin, builtin,
-    config::{self, Config},
+    cluster::{self, Cluster, Embedded, Etcd, Identity},
+    config::{self, ClusterOptions, Config, StoreOptions},
     dispatch::{Dispatcher, Drivers, Slot},
     docker,
     error::chain,
@@ -66,6 +67,12 @@ pub enum Error {
     /// The sandbox cannot be set up.
     #[error(transparent)]
     Runtime(#[from] LoadError),
+    /// The cluster's store cannot be used as it is configured.
+    #[error("the cluster store cannot be used")]
+    ClusterSetup(#[from] cluster::SetupError),
+    /// The node has no part in a cluster.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
     /// Kernel and ledger cannot be brought together.
     #[error(transparent)]
     Reconcile(#[from] reconcile::Error),
@@ -108,9 +115,11 @@ impl Daemon {
         let kernel: Arc<dyn Kernel> = Arc::new(Linux::open()?);
         let compiler = Compiler::this_program(options.compile);
         let runtime = Arc::new(Runtime::new(&options.state_dir.join(CACHE), compiler)?);
+        let cluster = Arc::new(join(config.cluster, &ledger)?);
         let drivers = load(&runtime, &kernel, &ledger, sources).await;
         let names: Vec<DriverName> = drivers.iter().map(|(name, _)| name.clone()).collect();
-        let dispatcher = Arc::new(Dispatcher::new(kernel, ledger, drivers, Arc::default()));
+        let dispatcher = Dispatcher::new(kernel, ledger, drivers, Arc::default());
+        let dispatcher = Arc::new(dispatcher.in_cluster(cluster));
         reconcile::start(&dispatcher).await?;
 
         let admin = given.take_or_bind(&admin)?;
@@ -129,6 +138,13 @@ impl Daemon {
     pub async fn serve(self, stop: watch::Receiver<bool>) {
         let Self { dispatcher, runtime, plugins, admin } = self;
         let repairs = tokio::spawn(reconcile::run(Arc::clone(&dispatcher)));
+        let cluster = dispatcher.cluster().cloned();
+        let sharing = cluster.clone().map(|cluster| {
+            let (ledger, events) = (dispatcher.ledger(), dispatcher.events());
+            let run =
+                cluster.run(Arc::clone(ledger), Arc::clone(events), Arc::clone(&dispatcher) as _);
+            tokio::spawn(run)
+        });
         let mut servers = JoinSet::new();
         for (name, socket) in plugins {
             let dispatcher = Arc::clone(&dispatcher);
@@ -142,9 +158,26 @@ impl Daemon {
         );
         while servers.join_next().await.is_some() {}
         repairs.abort();
+        if let (Some(cluster), Some(sharing)) = (cluster, sharing) {
+            sharing.abort();
+            cluster.finish().await;
+        }
         // What was deleted is gone before the daemon is.
         dispatcher.ledger().reap(&**dispatcher.kernel(), None).await;
     }
+}
+
+/// This host's part of its cluster.
+fn join(options: ClusterOptions, ledger: &Ledger) -> Result<Cluster, Error> {
+    let ClusterOptions { name, address, store, settings } = options;
+    let id = ledger.node_id().ok_or(cluster::Error::NotKnownYet)?;
+    let store: Arc<dyn cluster::Store> = match store {
+        StoreOptions::Embedded => {
+            Arc::new(Embedded::open(Arc::clone(ledger.store()), &settings.prefix)?)
+        }
+        StoreOptions::Etcd(options) => Arc::new(Etcd::new(&options)?),
+    };
+    Ok(Cluster::new(store, Identity { id, name, address }, settings))
 }
 
 /// The drivers by name: the built-in ones, and the operator's over them.
@@ -185,6 +218,7 @@ async fn load(
                     limits: Limits::default(),
                     authority: Authority::default(),
                     events: None,
+                    cluster: None,
                 },
             ),
             limits: CallLimits::default(),

@@ -18,6 +18,7 @@
 //! one IPAM driver happen in order.
 
 mod check;
+mod cluster;
 mod drivers;
 mod endpoint;
 mod error;
@@ -36,6 +37,7 @@ pub use self::{
 };
 use self::{locks::Locks, quarantine::Admitted};
 use crate::{
+    cluster::Cluster,
     events::{About, Bus, What, of_changes},
     grants::{self, Authority},
     id::{DriverName, NetworkId},
@@ -59,6 +61,7 @@ pub struct Dispatcher {
     drivers: Drivers,
     events: Arc<Bus>,
     quarantine: Quarantine,
+    cluster: Option<Arc<Cluster>>,
     networks: Locks<NetworkId>,
     ipam: Locks<DriverName>,
     sessions: Locks<DriverName>,
@@ -86,7 +89,18 @@ impl Dispatcher {
         }
         let (networks, ipam, sessions) = (Locks::default(), Locks::default(), Locks::default());
         let quarantine = Quarantine::new(Arc::clone(&events));
-        Self { kernel, ledger, drivers, events, quarantine, networks, ipam, sessions }
+        let cluster = None;
+        Self { kernel, ledger, drivers, events, quarantine, cluster, networks, ipam, sessions }
+    }
+
+    /// Lets drivers share what they may with other nodes.
+    pub fn in_cluster(self, cluster: Arc<Cluster>) -> Self {
+        Self { cluster: Some(cluster), ..self }
+    }
+
+    /// What is shared with other nodes.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
     }
 
     /// The ledger.
@@ -140,7 +154,8 @@ impl Dispatcher {
         };
         let authority = Authority::new(permits, of.map(grants::About::from).unwrap_or_default());
         let events = Some(Arc::clone(&self.events));
-        let caller = Caller { driver: name.clone(), scope, limits, authority, events };
+        let cluster = self.cluster.clone();
+        let caller = Caller { driver: name.clone(), scope, limits, authority, events, cluster };
         Transaction::begin(kernel, ledger, caller)
     }
 

@@ -25,6 +25,7 @@ pub use self::{
     time::Time,
 };
 use crate::{
+    cluster::Node,
     id::{DriverName, EndpointId, NetworkId},
     ledger::{EndpointKey, Scope},
     model::Protocol,
@@ -154,6 +155,23 @@ pub enum What {
         /// The grant that it would need.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         grant: Option<String>,
+    },
+    /// The cluster's store cannot be reached.
+    ClusterLost {
+        /// Why.
+        reason: String,
+    },
+    /// It can again.
+    ClusterBack,
+    /// Another node is there.
+    NodeAppeared {
+        /// Which one.
+        node: Node,
+    },
+    /// Another node is gone.
+    NodeGone {
+        /// Which one.
+        node: Node,
     },
     /// Whoever reads this was too slow, or came too late.
     Lost {

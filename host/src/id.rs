@@ -20,6 +20,11 @@ pub struct NetworkId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct EndpointId(String);
 
+/// What tells a node of a cluster apart from all others: 128 random bits in hex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeId(String);
+
 /// The name a driver has in Docker (`--driver NAME`) and its socket's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -37,6 +42,9 @@ pub enum InvalidId {
     /// It has characters that cannot be shown or would confuse a path.
     #[error("a {0} id must be printable ASCII without spaces")]
     Characters(&'static str),
+    /// It is no node's.
+    #[error("a node id must be 32 hex digits")]
+    NodeId,
     /// A driver's name does not fit a file name.
     #[error(
         "\"{0}\" is not a driver name: use 1 to {DRIVER_NAME_MAX} letters, digits, dots, dashes or underscores, beginning with a letter or digit"
@@ -62,6 +70,11 @@ fn check_driver_name(name: &str) -> Result<(), InvalidId> {
         && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
         && name.bytes().all(word);
     if fits { Ok(()) } else { Err(InvalidId::DriverName(name.escape_default().to_string())) }
+}
+
+fn check_node_id(id: &str) -> Result<(), InvalidId> {
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if id.len() == 32 && id.bytes().all(hex) { Ok(()) } else { Err(InvalidId::NodeId) }
 }
 
 macro_rules! id {
@@ -116,6 +129,18 @@ macro_rules! id {
 id!(NetworkId, |id| check_id("network", id));
 id!(EndpointId, |id| check_id("endpoint", id));
 id!(DriverName, check_driver_name);
+id!(NodeId, check_node_id);
+
+// === impl NodeId ===
+
+impl NodeId {
+    /// One that nobody has had.
+    pub fn random() -> Result<Self, std::io::Error> {
+        let mut bytes = [0; 16];
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+}
 
 /// The first digits of an id, as many as Docker shows.
 pub fn short(id: &str) -> String {

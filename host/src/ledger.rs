@@ -17,6 +17,7 @@ mod keys;
 mod load;
 mod objects;
 mod record;
+mod shared;
 mod transaction;
 
 use std::{
@@ -24,16 +25,17 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use self::{
     keys::{KeyScope, StoreKey},
     objects::Objects,
     record::{ALIAS_PREFIX, EndpointKey, EndpointRecord, Entry, Joined, NetworkRecord, Scope},
+    shared::{EntryKey, FollowedKey, Group, Published, PublishedKey, Shares},
     transaction::{Caller, Keys, Limits, NewLink, NewLinkKind, NewPort, Transaction, TxError},
 };
 use crate::{
-    id::{DriverName, EndpointId, NetworkId},
+    id::{DriverName, EndpointId, NetworkId, NodeId},
     kernel::{Kernel, Object, ObjectKey},
     store::{self, Batch, Lasting, Store, Table},
 };
@@ -50,6 +52,10 @@ pub struct Ledger {
     reaping: tokio::sync::Mutex<()>,
     /// Keys that calls under way want, and that the kernel would give to two.
     claims: Arc<Mutex<BTreeSet<ObjectKey>>>,
+    /// Counts up when something is published or followed, or no longer.
+    shared: watch::Sender<u64>,
+    /// What has been published, or no longer, and not been asked for.
+    touched: Mutex<BTreeSet<EntryKey>>,
 }
 
 /// A key that no other call can take while this lives.
@@ -76,6 +82,10 @@ pub struct State {
     pub sessions: BTreeMap<DriverName, u64>,
     /// The kernel's boot id when the ledger was last brought up to date.
     pub boot_id: Option<String>,
+    /// What is shared with other nodes.
+    pub shares: Shares,
+    /// This node's id.
+    node_id: Option<NodeId>,
     /// The next object's sequence number.
     next_sequence: u64,
 }
@@ -95,6 +105,10 @@ pub struct Changes {
     pub sessions: BTreeMap<DriverName, u64>,
     /// The boot id.
     pub boot_id: Option<String>,
+    /// What is published to other nodes.
+    pub published: BTreeMap<PublishedKey, Option<Published>>,
+    /// What is followed, or (false) no longer.
+    pub followed: BTreeMap<FollowedKey, bool>,
 }
 
 /// Why the ledger does not work.
@@ -117,6 +131,9 @@ pub enum Error {
     /// A row cannot be written.
     #[error("cannot encode a row")]
     Encode(#[source] serde_json::Error),
+    /// The kernel has no randomness.
+    #[error("cannot make an id for this node")]
+    NodeId(#[source] std::io::Error),
     /// The thread that writes has died.
     #[error("the state could not be written: its thread has died")]
     Writer(#[source] tokio::task::JoinError),
@@ -127,14 +144,42 @@ pub enum Error {
 impl Ledger {
     /// Reads everything in a store.
     pub fn open(store: Store) -> Result<Self, Error> {
-        let state = load::load(&store)?;
+        let mut state = load::load(&store)?;
+        if state.node_id.is_none() {
+            let id = NodeId::random().map_err(Error::NodeId)?;
+            let row = ((Table::Meta, load::NODE_ID.into()), Some(id.as_str().into()));
+            store.write(&Batch::from([row]), Lasting::Durable)?;
+            state.node_id = Some(id);
+        }
         Ok(Self {
             store: Arc::new(store),
             state: RwLock::new(state),
             reaped: Notify::new(),
             reaping: tokio::sync::Mutex::default(),
             claims: Arc::default(),
+            shared: watch::Sender::new(0),
+            touched: Mutex::default(),
         })
+    }
+
+    /// Where it is kept.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// This node's id: made once, and kept with the state.
+    pub fn node_id(&self) -> Option<NodeId> {
+        self.read().node_id.clone()
+    }
+
+    /// Changes whenever something is published or followed, or no longer.
+    pub fn shared(&self) -> watch::Receiver<u64> {
+        self.shared.subscribe()
+    }
+
+    /// The entries that have been published, or no longer, since this was asked last.
+    pub fn take_touched(&self) -> BTreeSet<EntryKey> {
+        std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What the ledger holds now. Do not keep the guard across an await.
@@ -149,7 +194,14 @@ impl Ledger {
         tokio::task::spawn_blocking(move || store.write(&batch, lasting))
             .await
             .map_err(Error::Writer)??;
+        let touched: Vec<_> = changes.published.keys().map(|key| key.entry.clone()).collect();
+        let shares = !touched.is_empty() || !changes.followed.is_empty();
         self.write().apply(changes);
+        if shares {
+            // After the rows, or whoever takes them could find the old ones.
+            self.touched.lock().unwrap_or_else(PoisonError::into_inner).extend(touched);
+            self.shared.send_modify(|count| *count += 1);
+        }
         Ok(())
     }
 
@@ -298,6 +350,12 @@ impl State {
         for (key, value) in changes.keys {
             self.set_key(key, value);
         }
+        for (key, row) in changes.published {
+            self.shares.set_published(key, row);
+        }
+        for (key, follows) in changes.followed {
+            self.shares.set_followed(key, follows);
+        }
         self.sessions.extend(changes.sessions);
         if changes.boot_id.is_some() {
             self.boot_id = changes.boot_id;
@@ -317,9 +375,11 @@ fn set<K: Ord, V>(rows: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
 impl Changes {
     /// Whether nothing changes but records of endpoints.
     fn is_record_only(&self) -> bool {
-        let Self { networks, endpoints: _, objects, keys, sessions, boot_id } = self;
+        let Self { networks, endpoints: _, objects, keys, sessions, boot_id, published, followed } =
+            self;
         let nothing_named = networks.is_empty() && objects.is_empty() && keys.is_empty();
-        nothing_named && sessions.is_empty() && boot_id.is_none()
+        let nothing_shared = published.is_empty() && followed.is_empty();
+        nothing_named && nothing_shared && sessions.is_empty() && boot_id.is_none()
     }
 
     fn to_batch(&self) -> Result<Batch, Error> {
@@ -341,6 +401,13 @@ impl Changes {
                 (Table::Meta, load::session_row(driver).into()),
                 Some(session.to_string().into()),
             );
+        }
+        for (key, row) in &self.published {
+            batch.insert((Table::Published, key.to_bytes()), load::encode(row.as_ref())?);
+        }
+        for (key, follows) in &self.followed {
+            let row = follows.then(Vec::new);
+            batch.insert((Table::Followed, key.to_bytes()), row);
         }
         if let Some(boot_id) = &self.boot_id {
             batch.insert((Table::Meta, load::BOOT_ID.into()), Some(boot_id.as_bytes().into()));

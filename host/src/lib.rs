@@ -6,12 +6,14 @@
 //! (one call at a time per network, one transaction per call), [`runtime`] (a fresh
 //! instance of the driver), [`ledger`] (what belongs to whom, and how to undo it),
 //! [`kernel`] and [`firewall`] (doing it). Beside it: [`reconcile`] (the kernel as the
-//! ledger says), [`events`] (what has happened), [`admin`] and [`cli`] (for people),
+//! ledger says), [`cluster`] (what nodes
+//! know in common), [`events`] (what has happened), [`admin`] and [`cli`] (for people),
 //! [`daemon`] (putting it together).
 
 pub mod admin;
 pub mod builtin;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod daemon;
 pub mod dispatch;

@@ -34,6 +34,12 @@ pub enum Table {
     Objects,
     /// The drivers' own keys.
     Keys,
+    /// What is published to other nodes.
+    Published,
+    /// The groups that networks follow.
+    Followed,
+    /// What all nodes agree on, where this one is alone.
+    Agreed,
 }
 
 /// Rows to write (some) or delete (none), by table and key.
@@ -90,8 +96,16 @@ pub enum Error {
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Meta, Self::Networks, Self::Endpoints, Self::Objects, Self::Keys];
+    pub const ALL: [Self; 8] = [
+        Self::Meta,
+        Self::Networks,
+        Self::Endpoints,
+        Self::Objects,
+        Self::Keys,
+        Self::Published,
+        Self::Followed,
+        Self::Agreed,
+    ];
 
     fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
         TableDefinition::new(match self {
@@ -100,6 +114,9 @@ impl Table {
             Self::Endpoints => "endpoints",
             Self::Objects => "objects",
             Self::Keys => "keys",
+            Self::Published => "published",
+            Self::Followed => "followed",
+            Self::Agreed => "agreed",
         })
     }
 }

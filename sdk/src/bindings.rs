@@ -29,6 +29,7 @@ pub mod ipam {
         with: {
             "wasmnet:driver/types@0.1.0": crate::bindings::network::wasmnet::driver::types,
             "wasmnet:driver/store@0.1.0": crate::bindings::network::wasmnet::driver::store,
+            "wasmnet:driver/cluster@0.1.0": crate::bindings::network::wasmnet::driver::cluster,
             "wasmnet:driver/config@0.1.0": crate::bindings::network::wasmnet::driver::config,
             "wasmnet:driver/log@0.1.0": crate::bindings::network::wasmnet::driver::log,
             "wasmnet:driver/clock@0.1.0": crate::bindings::network::wasmnet::driver::clock,

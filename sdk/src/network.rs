@@ -116,6 +116,15 @@ pub trait NetworkDriver {
     fn restore_network(_network: &Network) -> Result<(), Error> {
         Ok(())
     }
+
+    /// Entries of a group that the network follows have changed: these keys, or with none any.
+    fn entries_changed(
+        _network: &Network,
+        _group: &str,
+        _keys: Option<&[String]>,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Carries a [`NetworkDriver`] into the generated traits.
@@ -201,5 +210,13 @@ impl<D: NetworkDriver> network_driver::Guest for __NetworkAdapter<D> {
 impl<D: NetworkDriver> lifecycle::Guest for __NetworkAdapter<D> {
     fn restore_network(network: Network) -> Result<(), Error> {
         D::restore_network(&network)
+    }
+
+    fn entries_changed(
+        network: Network,
+        group: String,
+        keys: Option<Vec<String>>,
+    ) -> Result<(), Error> {
+        D::entries_changed(&network, &group, keys.as_deref())
     }
 }

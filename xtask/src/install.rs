@@ -39,8 +39,13 @@ pub const LAB: &[Need] = &[
 ];
 
 /// What tests use besides.
-pub const TESTS: &[Need] =
-    &[need("conntrack", &["conntrack"]), need("systemd-analyze", &["systemd"])];
+pub const TESTS: &[Need] = &[
+    need("conntrack", &["conntrack"]),
+    need("curl", &["curl"]),
+    need("etcd", &["etcd-server"]),
+    need("openssl", &["openssl"]),
+    need("systemd-analyze", &["systemd"]),
+];
 
 /// What another engine's tree is made with.
 pub const ENGINE: &[Need] =

@@ -3,8 +3,8 @@
 use super::{
     State,
     view::{
-        DriverView, EndpointView, IpamView, NetworkView, ObjectView, PortView, QuarantineView,
-        Reset, Status,
+        ClusterView, DriverView, EndpointView, IpamView, NetworkView, ObjectView, PortView,
+        QuarantineView, Reset, Status,
     },
 };
 use crate::{
@@ -29,8 +29,22 @@ pub(super) fn status(state: &State) -> Status {
         doomed: ledger.objects.doomed().len(),
         keys: ledger.keys.values().map(|keys| keys.len()).sum(),
         compiled: state.runtime.compiled(),
+        cluster: cluster(state, &ledger),
         drivers,
     }
+}
+
+fn cluster(state: &State, ledger: &ledger::State) -> Option<ClusterView> {
+    let cluster = state.dispatcher.cluster()?;
+    Some(ClusterView {
+        store: cluster.store().kind().to_owned(),
+        endpoints: cluster.store().endpoints(),
+        reach: cluster.reach(),
+        node: cluster.id().to_string(),
+        nodes: cluster.nodes().unwrap_or_default(),
+        published: ledger.shares.published(),
+        followed: ledger.shares.followed().len(),
+    })
 }
 
 /// The drivers.

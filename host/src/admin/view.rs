@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cluster::{Node, Reach},
     grants::Grants,
     id::{DriverName, EndpointId, NetworkId},
     mac::Mac,
@@ -36,8 +37,30 @@ pub struct Status {
     pub keys: usize,
     /// Components that had to be compiled since the start.
     pub compiled: u64,
+    /// What is shared with other nodes.
+    pub cluster: Option<ClusterView>,
     /// The drivers.
     pub drivers: Vec<DriverView>,
+}
+
+/// This node's cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterView {
+    /// What the nodes share: "embedded" (nothing), "etcd".
+    pub store: String,
+    /// Where it is.
+    pub endpoints: Vec<String>,
+    /// Whether it can be reached.
+    #[serde(flatten)]
+    pub reach: Reach,
+    /// This node's id.
+    pub node: String,
+    /// The nodes that are there, this one included.
+    pub nodes: Vec<Node>,
+    /// Values that this node publishes.
+    pub published: usize,
+    /// Groups that networks here follow.
+    pub followed: usize,
 }
 
 /// A driver.

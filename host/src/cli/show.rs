@@ -11,7 +11,9 @@ use super::{
 use crate::admin::{
     self,
     client::{self, get, get_text, post},
-    view::{DriverView, EndpointView, NetworkView, PortView, QuarantineView, Reset, Status},
+    view::{
+        ClusterView, DriverView, EndpointView, NetworkView, PortView, QuarantineView, Reset, Status,
+    },
 };
 use crate::id::short;
 
@@ -125,8 +127,39 @@ fn print_status(status: &Status) -> Result<(), Error> {
         text.push_str(&format!(" ({doomed} still to be deleted)"));
     }
     output::lines(&text)?;
+    if let Some(cluster) = &status.cluster {
+        output::lines(&format!("\n{}", describe_cluster(cluster)))?;
+    }
     output::lines("\n")?;
     print_drivers(&status.drivers)
+}
+
+/// The cluster in a line, and one more for each node if there are others.
+fn describe_cluster(cluster: &ClusterView) -> String {
+    let ClusterView { store, endpoints, reach, node, nodes, published, followed } = cluster;
+    let state = match &reach.reason {
+        Some(reason) => {
+            let ago = now().saturating_sub(reach.since);
+            format!("cannot be reached for {}: {reason}", duration(ago))
+        }
+        None => "reachable".to_owned(),
+    };
+    let mut text = match endpoints.is_empty() {
+        true => format!("cluster: {store}"),
+        false => format!("cluster: {store} at {}, {state}", endpoints.join(", ")),
+    };
+    text.push_str(&format!("; {published} values published, {followed} groups followed"));
+    if !endpoints.is_empty() {
+        for other in nodes {
+            let own = if other.id.as_str() == node { ", this one" } else { "" };
+            text.push_str(&format!("\n  node {other}{own}"));
+        }
+    }
+    text
+}
+
+fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
 }
 
 fn print_drivers(drivers: &[DriverView]) -> Result<(), Error> {
@@ -151,7 +184,7 @@ fn print_drivers(drivers: &[DriverView]) -> Result<(), Error> {
 
 fn quarantined(quarantine: &QuarantineView) -> String {
     let QuarantineView { until, failures, reason } = quarantine;
-    let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+    let now = now();
     let next = match until.saturating_sub(now) {
         0 => "the next call is a trial".to_owned(),
         seconds => format!("for {}", duration(seconds)),

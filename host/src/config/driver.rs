@@ -81,6 +81,15 @@ pub enum InvalidValue {
     /// Too much or too little memory.
     #[error("a driver's memory must be from 1 MiB to 64 MiB")]
     Memory,
+    /// No name.
+    #[error("\"{}\" is not a node's name: use 1 to 255 letters, digits and signs", .0.escape_default())]
+    NodeName(String),
+    /// No address.
+    #[error("\"{}\" is not an address that other nodes can reach", .0.escape_default())]
+    NodeAddress(String),
+    /// Too much or too little time.
+    #[error("a lease must be from 2 to 3600 seconds")]
+    Lease,
     /// Too much or too little time, or none.
     #[error("\"{}\" is not a time from 10ms to 60s", .0.escape_default())]
     Deadline(String),

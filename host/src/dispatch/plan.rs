@@ -36,6 +36,7 @@ impl Dispatcher {
             limits: driver.settings.limits,
             authority: Authority::new(Arc::clone(&driver.permits), About::from(network)),
             events: None,
+            cluster: self.cluster().map(|cluster| Arc::new(cluster.rehearsal())),
         };
         let transaction = Transaction::begin(Arc::new(kernel), Arc::new(ledger), caller);
         let answer = driver.create_network(self.call(&driver, &transaction), network).await;

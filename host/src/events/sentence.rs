@@ -29,6 +29,10 @@ impl What {
             Self::DriverReset => "driver-reset",
             Self::CallFailed { .. } => "call-failed",
             Self::Denied { .. } => "denied",
+            Self::ClusterLost { .. } => "cluster-lost",
+            Self::ClusterBack => "cluster-back",
+            Self::NodeAppeared { .. } => "node-appeared",
+            Self::NodeGone { .. } => "node-gone",
             Self::Lost { .. } => "lost",
         }
     }
@@ -75,6 +79,12 @@ impl fmt::Display for What {
                 write!(f, "refused: {wanted} (needs the grant {grant})")
             }
             Self::Denied { wanted, grant: None, .. } => write!(f, "refused: {wanted}"),
+            Self::ClusterLost { reason } => {
+                write!(f, "the cluster store cannot be reached: {reason}; what is known stays")
+            }
+            Self::ClusterBack => f.write_str("the cluster store can be reached again"),
+            Self::NodeAppeared { node } => write!(f, "node {node} is there"),
+            Self::NodeGone { node } => write!(f, "node {node} is gone"),
             Self::Lost { events } => write!(f, "{events} older events are lost"),
         }
     }

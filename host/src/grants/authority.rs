@@ -64,6 +64,8 @@ pub enum Request<'a> {
     DirectAccess,
     /// Learn which networks the host itself uses.
     HostNetworks,
+    /// Share something with the other nodes of a cluster.
+    Cluster,
 }
 
 // === impl Authority ===
@@ -145,6 +147,7 @@ impl Grants {
             Request::PublishAny => !self.publish.is_empty(),
             Request::DirectAccess => self.direct_access,
             Request::HostNetworks => self.host_networks,
+            Request::Cluster => self.cluster,
             Request::Name(_) | Request::Target(..) => false,
         }
     }
@@ -195,6 +198,10 @@ impl Request<'_> {
             Self::HostNetworks => {
                 (Code::DeniedHostNetworks, "learn which networks the host itself uses".to_owned())
             }
+            Self::Cluster => (
+                Code::DeniedCluster,
+                "share something with the other nodes of a cluster".to_owned(),
+            ),
         }
     }
 }
@@ -250,6 +257,7 @@ mod tests {
             (Request::Target("10.1.0.9".parse().unwrap(), false), Code::DeniedPublishTarget, None),
             (Request::DirectAccess, Code::DeniedDirectAccess, Some("direct-access = true")),
             (Request::HostNetworks, Code::DeniedHostNetworks, Some("host-networks = true")),
+            (Request::Cluster, Code::DeniedCluster, Some("cluster = true")),
         ]
     }
 

@@ -32,6 +32,8 @@ pub enum Code {
     DeniedDirectAccess,
     /// The host's own networks.
     DeniedHostNetworks,
+    /// What the nodes of a cluster share.
+    DeniedCluster,
 }
 
 /// Who says no.
@@ -76,7 +78,7 @@ impl Denial {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::DeniedLinkKind,
         Self::DeniedLinkName,
         Self::DeniedAdopt,
@@ -89,6 +91,7 @@ impl Code {
         Self::DeniedPublishTarget,
         Self::DeniedDirectAccess,
         Self::DeniedHostNetworks,
+        Self::DeniedCluster,
     ];
 
     /// Its text.
@@ -106,6 +109,7 @@ impl Code {
             Self::DeniedPublishTarget => "denied-publish-target",
             Self::DeniedDirectAccess => "denied-direct-access",
             Self::DeniedHostNetworks => "denied-host-networks",
+            Self::DeniedCluster => "denied-cluster",
         }
     }
 
@@ -150,6 +154,10 @@ impl Code {
                 "The driver tried to learn which networks the host's routes, addresses and name \
                  servers are in. It needs that to choose subnets that collide with none."
             }
+            Self::DeniedCluster => {
+                "The driver tried to share something with itself on the other nodes of a cluster, \
+                 or to learn which nodes there are."
+            }
         }
     }
 
@@ -166,6 +174,7 @@ impl Code {
             Self::DeniedPublish => Some("publish = [\"1024-65535\"]"),
             Self::DeniedDirectAccess => Some("direct-access = true"),
             Self::DeniedHostNetworks => Some("host-networks = true"),
+            Self::DeniedCluster => Some("cluster = true"),
             Self::DeniedLinkName | Self::DeniedPublishTarget => None,
         }
     }

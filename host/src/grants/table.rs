@@ -41,6 +41,9 @@ pub struct Grants {
     /// Whether it may learn which networks the host itself uses.
     #[serde(skip_serializing_if = "is_false")]
     pub host_networks: bool,
+    /// Whether it may share something with the other nodes of a cluster.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cluster: bool,
 }
 
 /// A kind of link, as ip-link(8) spells it.

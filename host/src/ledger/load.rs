@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{EndpointKey, Error, State, StoreKey};
+use super::{EndpointKey, Error, FollowedKey, PublishedKey, State, StoreKey};
 use crate::{
     id::DriverName,
     kernel::ObjectKey,
@@ -11,6 +11,9 @@ use crate::{
 
 /// The row of [`Table::Meta`] with the boot id.
 pub(super) const BOOT_ID: &str = "boot-id";
+
+/// The row of [`Table::Meta`] with this node's id.
+pub(super) const NODE_ID: &str = "node-id";
 
 /// What rows of [`Table::Meta`] with a driver's engine session begin with.
 const SESSION: &str = "engine-session/";
@@ -26,6 +29,9 @@ pub(super) fn load(store: &Store) -> Result<State, Error> {
     for (key, value) in store.rows(Table::Meta)? {
         if key == BOOT_ID.as_bytes() {
             state.boot_id = Some(text(&value));
+        }
+        if key == NODE_ID.as_bytes() {
+            state.node_id = text(&value).parse().ok();
         }
         let driver = text(&key).strip_prefix(SESSION).and_then(|driver| driver.parse().ok());
         if let (Some(driver), Ok(session)) = (driver, text(&value).parse()) {
@@ -54,6 +60,18 @@ pub(super) fn load(store: &Store) -> Result<State, Error> {
             state.set_key(key, Some(value));
         }
     }
+    for (key, value) in store.rows(Table::Published)? {
+        let row = decode(Table::Published, &key, &value)?;
+        if let Some(key) = PublishedKey::from_bytes(&key) {
+            state.shares.set_published(key, Some(row));
+        }
+    }
+    for (key, _) in store.rows(Table::Followed)? {
+        if let Some(key) = FollowedKey::from_bytes(&key) {
+            state.shares.set_followed(key, true);
+        }
+    }
+    state.next_sequence = state.next_sequence.max(state.shares.last_sequence());
     Ok(state)
 }
 

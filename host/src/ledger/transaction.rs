@@ -16,6 +16,7 @@ mod objects;
 mod outside;
 mod permit;
 mod ports;
+mod shared;
 mod store;
 
 use std::{
@@ -38,6 +39,7 @@ pub use self::{
 };
 use super::{Changes, Claim, EndpointKey, EndpointRecord, Entry, Ledger, NetworkRecord, Scope};
 use crate::{
+    cluster::Cluster,
     events::Bus,
     grants::Authority,
     id::{DriverName, NetworkId},
@@ -64,6 +66,7 @@ struct Shared {
     limits: Limits,
     authority: Authority,
     events: Option<Arc<Bus>>,
+    cluster: Option<Arc<Cluster>>,
     /// Where steps run: the host's threads, not those that guests may keep busy.
     threads: tokio::runtime::Handle,
     /// Nanoseconds that the driver has waited for steps.
@@ -88,7 +91,7 @@ struct Inner {
 impl Transaction {
     /// Begins a call. Its steps run on the threads of the runtime that this is called in.
     pub fn begin(kernel: Arc<dyn Kernel>, ledger: Arc<Ledger>, caller: Caller) -> Self {
-        let Caller { driver, scope, limits, authority, events } = caller;
+        let Caller { driver, scope, limits, authority, events, cluster } = caller;
         Self {
             shared: Arc::new(Shared {
                 kernel,
@@ -98,6 +101,7 @@ impl Transaction {
                 limits,
                 authority,
                 events,
+                cluster,
                 threads: tokio::runtime::Handle::current(),
                 in_steps: AtomicU64::new(0),
             }),
@@ -125,7 +129,7 @@ impl Transaction {
         self.inner.lock().await.changes.clone()
     }
 
-    /// Deletes everything that is left in a scope: objects and keys.
+    /// Deletes everything that is left in a scope: objects, keys, and what is published.
     pub async fn sweep(&self, scope: &Scope) {
         let mut inner = self.inner.lock().await;
         let state = self.shared.ledger.read();
@@ -142,6 +146,7 @@ impl Transaction {
             }
         }
         inner.delete_keys_of(&state, scope);
+        inner.withdraw_all_of(&state, scope);
     }
 
     /// Gives up the published ports that are left in a scope.

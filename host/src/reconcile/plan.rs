@@ -221,6 +221,11 @@ pub(super) fn without_endpoints(state: &State) -> Changes {
     for (key, _) in state.objects.doomed() {
         changes.objects.insert(key, None);
     }
+    let networks = state.networks.keys();
+    let published = networks.flat_map(|network| state.shares.published_for(network));
+    for key in published.filter(|key| key.endpoint.is_some()) {
+        changes.published.insert(key.clone(), None);
+    }
     changes
 }
 

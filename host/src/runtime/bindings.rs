@@ -27,6 +27,7 @@ pub mod ipam {
         with: {
             "wasmnet:driver/types": super::network::wasmnet::driver::types,
             "wasmnet:driver/store": super::network::wasmnet::driver::store,
+            "wasmnet:driver/cluster": super::network::wasmnet::driver::cluster,
             "wasmnet:driver/config": super::network::wasmnet::driver::config,
             "wasmnet:driver/log": super::network::wasmnet::driver::log,
             "wasmnet:driver/clock": super::network::wasmnet::driver::clock,

@@ -1,5 +1,6 @@
 //! What a driver can import: each interface of the contract on its call's transaction.
 
+mod cluster;
 mod firewall;
 mod links;
 mod on_links;
@@ -30,6 +31,10 @@ fn error_out(error: &TxError) -> types::Error {
         TxError::Key | TxError::SettingName(_) => Invalid,
         TxError::NoBridge(_) | TxError::NothingToPublish(_) => Invalid,
         TxError::Vni(_) | TxError::NotOurAddress(_) | TxError::MixedNat(_) => Invalid,
+        TxError::NotOfNetwork | TxError::Group | TxError::SharedKey => Invalid,
+        TxError::ValueTooLong(_) | TxError::NotFollowed(_) => Invalid,
+        TxError::TooManyPublished(_) | TxError::TooManyGroups(_) => Exhausted,
+        TxError::Cluster(_) | TxError::NoCluster => Unavailable,
         TxError::VniTaken { .. } => InUse,
         TxError::PortTaken(_) | TxError::PortsTaken { .. } => InUse,
         TxError::NoPortLeft(_) => Exhausted,

@@ -231,6 +231,25 @@ impl Driver {
         .await
     }
 
+    /// `entries-changed`.
+    pub async fn entries_changed(
+        &self,
+        call: Call,
+        network: &Network,
+        group: &str,
+        keys: Option<Vec<String>>,
+    ) -> Result<(), CallError> {
+        let (network, group) = (convert::network_out(network), group.to_owned());
+        self.plugin_call("entries-changed", call, move |plugin, store| {
+            async move {
+                let lifecycle = plugin.wasmnet_driver_lifecycle();
+                lifecycle.call_entries_changed(store, &network, &group, keys.as_deref()).await
+            }
+            .boxed()
+        })
+        .await
+    }
+
     async fn network_call<T: Send + 'static>(
         &self,
         method: &'static str,

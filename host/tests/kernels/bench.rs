@@ -98,6 +98,7 @@ async fn dispatcher_on(
                     limits: Limits::default(),
                     authority: Authority::default(),
                     events: None,
+                    cluster: None,
                 },
             ),
             limits: CallLimits::default(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test library")]
 
 mod daemon;
+mod nodes;
 mod plugin;
 mod site;
 pub mod soak;
@@ -11,6 +12,7 @@ mod units;
 
 pub use self::{
     daemon::{Daemon, binary, json, serve},
+    nodes::{LEASE, Node, Nodes},
     plugin::{Bench, Plugin, Reply, calls, driver_config},
     site::{Site, publish, without_jumps},
     tries::Tries,
@@ -25,6 +27,9 @@ pub const HOSTILE: &str = env!("WASMNET_HOSTILE");
 
 /// A small IPAM driver.
 pub const SHELF: &str = env!("WASMNET_SHELF");
+
+/// A driver that tells itself on other nodes what it hears.
+pub const GOSSIP: &str = env!("WASMNET_GOSSIP");
 
 /// The component that the daemon has built in as [`BRIDGE`].
 pub const BRIDGE_COMPONENT: &str = env!("WASMNET_BRIDGE");

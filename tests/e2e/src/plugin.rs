@@ -220,7 +220,7 @@ impl Bench {
 /// A config file with these drivers: name and component. They are granted all that test
 /// programs and built-in drivers ask for.
 pub fn driver_config(drivers: &[(&str, &str)]) -> String {
-    const GRANTS: &str = r#"grants = { links = ["bridge", "veth"], adopt = ["*"], sysctls = ["accept_ra", "disable_ipv6", "route_localnet"], masquerade = true, publish = ["1-65535"], direct-access = true }"#;
+    const GRANTS: &str = r#"grants = { links = ["bridge", "veth"], adopt = ["*"], sysctls = ["accept_ra", "disable_ipv6", "route_localnet"], masquerade = true, publish = ["1-65535"], direct-access = true, cluster = true }"#;
     let driver = |(name, file): &(&str, &str)| {
         format!("[[driver]]\nname = \"{name}\"\ncomponent = \"{file}\"\n{GRANTS}\n")
     };

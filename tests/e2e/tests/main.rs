@@ -8,6 +8,8 @@ mod activation;
 mod adopted;
 /// The command line: what it shows is what is.
 mod cli;
+/// What nodes share, with an etcd that is not always there.
+mod cluster;
 /// Other people's firewalls: beside them, and after somebody has flushed one.
 mod coexist;
 /// `wasmnet doctor` finds what is wrong, and mends it.

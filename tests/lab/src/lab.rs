@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::etcd::{Etcd, EtcdOptions};
 use crate::host::Host;
 use crate::switch::{self, Switch};
 use crate::{janitor, needs};
@@ -42,6 +43,19 @@ impl Lab {
         let (via, via6) = (self.outside.address(), self.outside.address6());
         host.sh(&format!("ip route add default via {via}; ip route add default via {via6}"));
         host
+    }
+
+    /// An etcd cluster of so many members, on hosts `etcd0`, `etcd1` and so on.
+    #[track_caller]
+    pub fn etcd(&self, members: usize) -> Etcd {
+        let hosts = (0..members).map(|member| self.host(&format!("etcd{member}"))).collect();
+        Etcd::new(hosts, EtcdOptions::default())
+    }
+
+    /// An etcd of one member on this host, with options.
+    #[track_caller]
+    pub fn etcd_on(&self, host: &Host, options: EtcdOptions) -> Etcd {
+        Etcd::new(vec![host.clone()], options)
     }
 
     /// Somebody outside: on the hosts' network and the hosts' default gateway,

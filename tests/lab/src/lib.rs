@@ -22,6 +22,7 @@
 mod api;
 mod cgroup;
 mod engine;
+mod etcd;
 mod exec;
 mod host;
 mod image;
@@ -38,6 +39,7 @@ mod wait;
 
 pub use api::Answer;
 pub use engine::{Engine, EngineOptions};
+pub use etcd::{Etcd, EtcdOptions};
 pub use exec::{Exec, Output};
 pub use host::Host;
 pub use lab::Lab;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
+    cluster,
     grants::Denial,
     kernel::{self, InvalidLinkName, LinkName},
     ledger,
@@ -100,6 +101,33 @@ pub enum TxError {
     /// A store key has no proper length.
     #[error("a store key must be 1 to 255 bytes long")]
     Key,
+    /// The cluster's store does not work.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// There is no cluster to ask.
+    #[error("this call knows nothing of a cluster")]
+    NoCluster,
+    /// The call is about no network.
+    #[error("this call is about no network, so it can share nothing of one")]
+    NotOfNetwork,
+    /// A group's name has no proper length.
+    #[error("the name of a group must be 1 to 128 bytes long")]
+    Group,
+    /// A key has no proper length.
+    #[error("what the cluster shares has keys of 1 to 255 bytes")]
+    SharedKey,
+    /// A value is too long.
+    #[error("a value that the cluster shares must not be longer than {0} bytes")]
+    ValueTooLong(usize),
+    /// The network publishes too much.
+    #[error("a network and its endpoints may publish at most {0} values")]
+    TooManyPublished(usize),
+    /// The network follows too much.
+    #[error("a network may follow at most {0} groups")]
+    TooManyGroups(usize),
+    /// The network does not follow this group.
+    #[error("the network does not follow group \"{0}\"")]
+    NotFollowed(String),
     /// The setting is not a name that stands below net.ipv4.conf or net.ipv6.conf.
     #[error("\"{0}\" is not the name of a link's setting")]
     SettingName(String),

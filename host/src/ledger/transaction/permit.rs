@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Inner, Shared, TxError};
 use crate::{
+    cluster::Cluster,
     events::{About, Bus, What},
     grants::{Authority, Denial, Request},
     id::DriverName,
@@ -34,6 +35,8 @@ pub struct Caller {
     pub authority: Authority,
     /// Who is told of what it may not.
     pub events: Option<Arc<Bus>>,
+    /// What it shares with other nodes.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 // === impl Limits ===

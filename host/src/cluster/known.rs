@@ -1,0 +1,193 @@
+//! What this node knows of the others: nodes, and the entries of the groups that are
+//! followed here; and what of it the drivers have not been told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use super::{Entry, Node};
+use crate::{
+    id::{NetworkId, NodeId},
+    ledger::Group,
+};
+
+/// So many keys are told one by one, and more as any.
+const KEYS_MAX: usize = 1024;
+
+/// Entries by key and node.
+pub(super) type View = BTreeMap<(String, NodeId), Entry>;
+
+/// Nodes, and groups that are followed.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    nodes: Mutex<BTreeMap<NodeId, Node>>,
+    groups: Mutex<BTreeMap<Group, Followed>>,
+}
+
+#[derive(Debug, Default)]
+struct Followed {
+    /// None before the store has been read for the first time.
+    view: Option<View>,
+    mailboxes: BTreeMap<NetworkId, Arc<Mailbox>>,
+}
+
+/// What a network's driver is to be told.
+#[derive(Debug, Default)]
+pub(super) struct Mailbox {
+    gathered: Mutex<Gathered>,
+    filled: Notify,
+}
+
+/// What has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Gathered {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// These keys.
+    Keys(BTreeSet<String>),
+    /// Anything.
+    Any,
+}
+
+// === impl Known ===
+
+impl Known {
+    /// The nodes that are there.
+    pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets the nodes that are there and returns those that were.
+    pub(super) fn set_nodes(&self, nodes: BTreeMap<NodeId, Node>) -> BTreeMap<NodeId, Node> {
+        std::mem::replace(&mut *self.nodes.lock().unwrap_or_else(PoisonError::into_inner), nodes)
+    }
+
+    /// Entries of a group, by key and node; none if they are not known.
+    pub(super) fn entries(&self, group: &Group, key: Option<&str>) -> Option<Vec<Entry>> {
+        let groups = self.lock();
+        let view = groups.get(group)?.view.as_ref()?;
+        let wanted = |entry: &&Entry| key.is_none_or(|key| entry.key == key);
+        Some(view.values().filter(wanted).cloned().collect())
+    }
+
+    /// A group is going to be read.
+    pub(super) fn open(&self, group: &Group) {
+        self.lock().entry(group.clone()).or_default();
+    }
+
+    /// Nobody reads it any more.
+    pub(super) fn close(&self, group: &Group) {
+        self.lock().remove(group);
+    }
+
+    /// Begins to gather changes of an open group for a network.
+    pub(super) fn subscribe(&self, group: &Group, network: &NetworkId) -> Arc<Mailbox> {
+        let mailbox = Arc::<Mailbox>::default();
+        if let Some(followed) = self.lock().get_mut(group) {
+            if followed.view.is_some() {
+                mailbox.put(Gathered::Any);
+            }
+            followed.mailboxes.insert(network.clone(), Arc::clone(&mailbox));
+        }
+        mailbox
+    }
+
+    /// Gathers no more.
+    pub(super) fn unsubscribe(&self, group: &Group, network: &NetworkId) {
+        if let Some(followed) = self.lock().get_mut(group) {
+            followed.mailboxes.remove(network);
+        }
+    }
+
+    /// Everything there is in a group.
+    pub(super) fn set_view(&self, group: &Group, view: View) {
+        if let Some(followed) = self.lock().get_mut(group) {
+            followed.view = Some(view);
+            followed.mailboxes.values().for_each(|mailbox| mailbox.put(Gathered::Any));
+        }
+    }
+
+    /// What has changed in a group: entries that are there now, or (none) no more.
+    pub(super) fn change(
+        &self,
+        group: &Group,
+        changes: impl IntoIterator<Item = ((String, NodeId), Option<Entry>)>,
+    ) {
+        let mut groups = self.lock();
+        let Some(followed) = groups.get_mut(group) else { return };
+        let Some(view) = &mut followed.view else { return };
+        let mut keys = BTreeSet::new();
+        for (id, entry) in changes {
+            let key = id.0.clone();
+            let before = match entry.clone() {
+                Some(entry) => view.insert(id, entry),
+                None => view.remove(&id),
+            };
+            // A node that has a new lease publishes again what is known already.
+            let same =
+                |one: &Entry, other: &Entry| (&one.node, &one.value) == (&other.node, &other.value);
+            if !before.iter().zip(&entry).any(|(before, now)| same(before, now))
+                && (before.is_some() || entry.is_some())
+            {
+                keys.insert(key);
+            }
+        }
+        if !keys.is_empty() {
+            let gathered = Gathered::Keys(keys);
+            followed.mailboxes.values().for_each(|mailbox| mailbox.put(gathered.clone()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Group, Followed>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Mailbox ===
+
+impl Mailbox {
+    /// Adds something to what is to be told.
+    pub(super) fn put(&self, more: Gathered) {
+        let mut gathered = self.lock();
+        *gathered = match (std::mem::take(&mut *gathered), more) {
+            (Gathered::Nothing, other) | (other, Gathered::Nothing) => other,
+            (Gathered::Keys(mut keys), Gathered::Keys(more)) => {
+                keys.extend(more);
+                if keys.len() > KEYS_MAX { Gathered::Any } else { Gathered::Keys(keys) }
+            }
+            (Gathered::Any, _) | (_, Gathered::Any) => Gathered::Any,
+        };
+        self.filled.notify_one();
+    }
+
+    /// What is to be told, as soon as there is something.
+    pub(super) async fn take(&self) -> Gathered {
+        loop {
+            let gathered = std::mem::take(&mut *self.lock());
+            if gathered != Gathered::Nothing {
+                return gathered;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Gathered ===
+
+impl Gathered {
+    /// As the driver is told.
+    pub(super) fn keys(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Keys(keys) => Some(keys.iter().cloned().collect()),
+            Self::Nothing | Self::Any => None,
+        }
+    }
+}

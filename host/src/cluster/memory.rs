@@ -1,0 +1,167 @@
+//! Several nodes in one process, with the faults that a real store has: for tests and
+//! simulations.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
+use super::{Change, Error, Lease, Listing, Store, Watch, Write, kv::Kv};
+
+/// One node's way to a store that several share.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    kv: Arc<Kv>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    unreachable: AtomicBool,
+    /// Writes that happen although nobody hears of it.
+    unheard: AtomicU64,
+    /// Watches that began before this was counted up are lost.
+    watches: AtomicU64,
+}
+
+struct MemoryWatch {
+    of: Memory,
+    prefix: String,
+    next: u64,
+    began: u64,
+    changed: tokio::sync::watch::Receiver<u64>,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// Another node's way to the same store.
+    pub fn another(&self) -> Self {
+        Self { kv: Arc::clone(&self.kv), faults: Arc::default() }
+    }
+
+    /// Cuts this node off from the store, or lets it back.
+    pub fn set_reachable(&self, reachable: bool) {
+        self.faults.unreachable.store(!reachable, Ordering::SeqCst);
+        if !reachable {
+            self.lose_watches();
+        }
+    }
+
+    /// Ends all watches of this node.
+    pub fn lose_watches(&self) {
+        self.faults.watches.fetch_add(1, Ordering::SeqCst);
+        self.kv.wake();
+    }
+
+    /// The next so many writes of this node are done but seem to fail.
+    pub fn lose_answers(&self, writes: u64) {
+        self.faults.unheard.store(writes, Ordering::SeqCst);
+    }
+
+    /// Makes the store forget what has changed.
+    pub fn compact(&self) {
+        self.kv.compact();
+    }
+
+    /// Ends the leases whose time is over.
+    pub fn expire(&self) {
+        self.kv.expire();
+    }
+
+    /// Puts what there was before.
+    pub(super) fn load(&self, rows: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        self.kv.load(rows);
+    }
+
+    fn reach(&self) -> Result<&Kv, Error> {
+        if self.faults.unreachable.load(Ordering::SeqCst) {
+            return Err(Error::Unreachable("it was cut off".to_owned()));
+        }
+        Ok(&self.kv)
+    }
+
+    /// Whether the answer to a write gets here.
+    fn hear<T>(&self, answer: T) -> Result<T, Error> {
+        let one_less = |left: u64| left.checked_sub(1);
+        let unheard = &self.faults.unheard;
+        match unheard.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
+            Ok(_) => Err(Error::Unknown),
+            Err(_) => Ok(answer),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn endpoints(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.reach()?.get(key))
+    }
+
+    async fn list(&self, prefix: &str, _keys_only: bool) -> Result<Listing, Error> {
+        Ok(self.reach()?.list(prefix))
+    }
+
+    async fn compare_and_set(
+        &self,
+        key: &str,
+        old: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<bool, Error> {
+        self.hear(self.reach()?.compare_and_set(key, old, new))
+    }
+
+    async fn grant(&self, time: Duration) -> Result<Lease, Error> {
+        Ok(self.reach()?.grant(time))
+    }
+
+    async fn keep_alive(&self, lease: Lease) -> Result<bool, Error> {
+        Ok(self.reach()?.keep_alive(lease))
+    }
+
+    async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error> {
+        self.reach()?.write(lease, writes)?;
+        self.hear(())
+    }
+
+    async fn watch(&self, prefix: &str, from: u64) -> Result<Box<dyn Watch>, Error> {
+        let changed = self.reach()?.subscribe();
+        let began = self.faults.watches.load(Ordering::SeqCst);
+        let (of, prefix) = (self.clone(), prefix.to_owned());
+        Ok(Box::new(MemoryWatch { of, prefix, next: from, began, changed }))
+    }
+}
+
+// === impl MemoryWatch ===
+
+#[async_trait]
+impl Watch for MemoryWatch {
+    async fn next(&mut self) -> Result<Vec<Change>, Error> {
+        loop {
+            self.changed.mark_unchanged();
+            if self.of.faults.watches.load(Ordering::SeqCst) != self.began {
+                return Err(Error::Unreachable("the watch was lost".to_owned()));
+            }
+            let (changes, next) = self.of.reach()?.changes(&self.prefix, self.next)?;
+            self.next = next;
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+            // The sender lives as long as `self`.
+            let _ = self.changed.changed().await;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What other nodes have published, told to the drivers here.
+
+use async_trait::async_trait;
+
+use super::{Dispatcher, Error};
+use crate::{
+    cluster::Listener,
+    id::NetworkId,
+    ledger::{FollowedKey, Group, Scope},
+};
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// Tells a network's driver that entries of a group have changed: these keys, or any.
+    pub async fn entries_changed(
+        &self,
+        id: &NetworkId,
+        group: &Group,
+        keys: Option<Vec<String>>,
+    ) -> Result<(), Error> {
+        let order = self.lock_network(id).await;
+        let record = {
+            let state = self.ledger.read();
+            let key = FollowedKey { group: group.clone(), network: id.clone() };
+            let follows = state.shares.followed().contains(&key);
+            state
+                .networks
+                .get(id)
+                .filter(|record| follows && record.driver == group.driver)
+                .cloned()
+        };
+        // It was deleted meanwhile.
+        let Some(record) = record else { return Ok(()) };
+        let driver = self.driver(&record.driver)?;
+        let scope = Scope::network(record.driver.clone(), id.clone());
+        let transaction = self.begin(&record.driver, Some(scope), Some(&record.network));
+        let call = self.call(&driver, &transaction);
+        let answer = driver.entries_changed(call, &record.network, &group.name, keys).await;
+        self.settle(&transaction, &order, driver.judge(answer)).await?;
+        self.commit(&transaction).await
+    }
+}
+
+#[async_trait]
+impl Listener for Dispatcher {
+    async fn entries_changed(
+        &self,
+        network: &NetworkId,
+        group: &Group,
+        keys: Option<Vec<String>>,
+    ) -> Result<(), String> {
+        let told = Self::entries_changed(self, network, group, keys).await;
+        told.map_err(|error| error.external())
+    }
+}

@@ -13,6 +13,7 @@ use wasmnet_e2e::{Nodes, calls};
 
 /// Hears of what there was, of what comes and of what goes; and how long it takes.
 #[test]
+#[allow(clippy::print_stdout, reason = "a figure for who asks for it, not a condition")]
 fn what_one_node_publishes_the_others_are_told() {
     let cluster = Nodes::new(3, 1);
     cluster.gossip("g");

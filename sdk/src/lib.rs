@@ -59,8 +59,8 @@ pub use self::{
     manifest::__bytes,
     network::{
         __NetworkAdapter, ContainerInterface, DriverCapabilities, Endpoint, EndpointRequest,
-        EndpointSettings, GatewaySkip, JoinInfo, Network, NetworkDriver, Node, Pool, Scope,
-        StaticRoute,
+        EndpointSettings, GatewaySkip, JoinInfo, Network, NetworkDriver, Node, Pool, Progress,
+        Scope, StaticRoute,
     },
     options::Options,
 };

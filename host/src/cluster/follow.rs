@@ -36,14 +36,14 @@ const LAST_DRIVER_PAUSE: Duration = Duration::from_secs(30);
 /// Who is told of entries that have changed.
 #[async_trait]
 pub trait Listener: Send + Sync {
-    /// Tells a network that follows a group which keys have changed; none: any. An error
-    /// (in a sentence) means that it has to be told again.
+    /// Tells a network that follows a group which keys have changed; none: any. Says whether
+    /// it wants to be told the same again; an error (in a sentence) means so, too, but later.
     async fn entries_changed(
         &self,
         network: &NetworkId,
         group: &Group,
         keys: Option<Vec<String>>,
-    ) -> Result<(), String>;
+    ) -> Result<bool, String>;
 }
 
 /// Follows what the ledger says is followed, for as long as this is polled.
@@ -113,8 +113,11 @@ async fn tell(
             listener.entries_changed(&key.network, &key.group, keys).await
         });
         let error = match told.await {
-            Ok(Ok(())) => {
+            Ok(Ok(again)) => {
                 pause = FIRST_PAUSE;
+                if again {
+                    mailbox.put(gathered);
+                }
                 continue;
             }
             Ok(Err(error)) => error,

@@ -97,7 +97,7 @@ impl NetworkDriver for Gossip {
         network: &Network,
         group: &str,
         keys: Option<&[String]>,
-    ) -> Result<(), Error> {
+    ) -> Result<Progress, Error> {
         let now = clock::wall();
         count(TOLD)?;
         if let Some(times) = option(network, "deny").and_then(|times| times.parse::<u64>().ok()) {
@@ -135,7 +135,7 @@ impl NetworkDriver for Gossip {
                 store::set(store::Scope::Network, &format!("{AFTER}{key}"), after.as_bytes())?;
             }
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 }
 

@@ -6,6 +6,7 @@ mod daemon;
 mod nodes;
 mod plugin;
 mod site;
+mod sites;
 pub mod soak;
 mod tries;
 mod units;
@@ -15,6 +16,7 @@ pub use self::{
     nodes::{LEASE, Node, Nodes},
     plugin::{Bench, Plugin, Reply, calls, driver_config},
     site::{Site, publish, without_jumps},
+    sites::Sites,
     tries::Tries,
     units::Unit,
 };

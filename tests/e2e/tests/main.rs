@@ -30,6 +30,8 @@ mod macvlan;
 mod modes;
 /// What the user asks for: addresses, MTU, names, firewall; and what is refused.
 mod options;
+/// One network on several hosts.
+mod overlay;
 /// The systemd units: what they allow is what the daemon needs.
 mod packaging;
 /// Published ports: who reaches them, who else gets them, when they are free again.

@@ -11,7 +11,7 @@
 
 use wasmnet_sdk::{
     DriverOption, Endpoint, EndpointRequest, EndpointSettings, Error, IpAddress, IpNetwork,
-    Network, NetworkDriver, clock, cluster, store,
+    Network, NetworkDriver, Progress, clock, cluster, store,
 };
 
 struct Gossip;

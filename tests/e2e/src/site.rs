@@ -75,7 +75,11 @@ impl Site {
 
     /// A further host in a lab, the daemon with this config.
     pub fn in_lab(lab: &Lab, name: &str, config: &str) -> Self {
-        let host = lab.host(name);
+        Self::on(lab.host(name), lab, config)
+    }
+
+    /// The same on a host that is there.
+    pub fn on(host: Host, lab: &Lab, config: &str) -> Self {
         let engine = host.start_engine();
         let config = host.put("config.toml", config);
         let daemon = Daemon::start_with(&host, &["--config", config.to_str().unwrap()]);

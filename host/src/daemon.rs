@@ -19,7 +19,7 @@ use crate::{
     id::DriverName,
     kernel::{self, Kernel, linux::Linux},
     ledger::{self, Caller, Ledger, Limits, Transaction},
-    privileges, reconcile,
+    privileges, probe, reconcile,
     runtime::{Call, CallLimits, CompileLimits, Compiler, Driver, LoadError, Runtime, Settings},
     sockets::{self, Given, Socket},
     store::{self, Store},
@@ -141,9 +141,10 @@ impl Daemon {
         let cluster = dispatcher.cluster().cloned();
         let sharing = cluster.clone().map(|cluster| {
             let (ledger, events) = (dispatcher.ledger(), dispatcher.events());
+            let probe = probe::run(Arc::clone(&cluster), Arc::clone(ledger));
             let run =
                 cluster.run(Arc::clone(ledger), Arc::clone(events), Arc::clone(&dispatcher) as _);
-            tokio::spawn(run)
+            tokio::spawn(async move { tokio::join!(run, probe) })
         });
         let mut servers = JoinSet::new();
         for (name, socket) in plugins {

@@ -31,6 +31,7 @@ pub mod model;
 pub mod netfilter;
 pub mod private_dir;
 pub mod privileges;
+pub mod probe;
 pub mod reconcile;
 mod resolvers;
 pub mod runtime;

@@ -4,16 +4,20 @@
 mod faults;
 /// What users ask for, and what is refused.
 mod options;
+/// What operators see of it: inspect and doctor.
+mod seen;
 /// Out of the network, and into it.
 mod ways_out;
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use wasmnet_e2e::{Site, Sites};
 
 /// Sends 200 kB to whoever connects.
 const SERVE: &str = "nc -ll -p 7 -e head -c 200000 /dev/zero";
 
+/// How long something may take that happens by itself.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// The containers of each host.
 const EACH: usize = 10;
 
@@ -119,6 +123,10 @@ fn all_of_it_goes_with_the_last_host() {
     b.docker("network rm blue");
     b.assert_nothing_left();
     for (site, before) in [a, b].iter().zip(before) {
+        // The kernel takes its time to see that a bridge has lost its last port.
+        wasmnet_lab::wait_for("the host to be as before", PATIENCE, || {
+            if site.host.netns_state() == before { Ok(()) } else { Err("it is not") }
+        });
         wasmnet_lab::assert_same_state(&before, &site.host.netns_state());
     }
     let left = cluster.etcd.keys("/wasmnet/");

@@ -322,7 +322,7 @@ mod tests {
             ("[cluster]\nstore = \"consul\"\n", "line 2, column 9", "unknown variant"),
             ("[cluster]\nstore = \"etcd\"\n", "line 2, column 9", "needs endpoints"),
             ("[cluster]\nendpoints = [\"http://a:1\"]\n", "line 2, column 13", "\"etcd\" only"),
-            ("[cluster]\nendpoints = [\"a:1\"]\n", "line 2, column 14", "not an endpoint"),
+            ("[cluster]\nendpoints = [\"a:1\"]\n", "line 2, column 13", "not an endpoint"),
             ("[cluster]\nprefix = \"x\"\n", "line 2, column 10", "not a prefix"),
             ("[cluster]\nlease = 1\n", "line 2, column 9", "2 to 3600"),
             ("[cluster]\nleese = 1\n", "line 2, column 1", "unknown field"),

@@ -23,8 +23,12 @@ use wasmnet_sdk::{
     GatewaySkip, JoinInfo, Network, NetworkDriver, PortBinding, Progress, Scope,
 };
 
-struct Overlay;
+/// The driver.
+#[derive(Debug)]
+pub struct Overlay;
 
+// The names of a component's exports are none for a library of this machine's.
+#[cfg(target_arch = "wasm32")]
 wasmnet_sdk::network_driver! {
     driver: Overlay,
     name: "overlay",

@@ -220,6 +220,7 @@ async fn load(
                     authority: Authority::default(),
                     events: None,
                     cluster: None,
+                    rehearsed: false,
                 },
             ),
             limits: CallLimits::default(),

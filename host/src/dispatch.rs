@@ -155,7 +155,8 @@ impl Dispatcher {
         let authority = Authority::new(permits, of.map(grants::About::from).unwrap_or_default());
         let events = Some(Arc::clone(&self.events));
         let cluster = self.cluster.clone();
-        let caller = Caller { driver: name.clone(), scope, limits, authority, events, cluster };
+        let driver = name.clone();
+        let caller = Caller { driver, scope, limits, authority, events, cluster, rehearsed: false };
         Transaction::begin(kernel, ledger, caller)
     }
 

@@ -34,6 +34,8 @@ pub mod ipam {
             "wasmnet:driver/log@0.1.0": crate::bindings::network::wasmnet::driver::log,
             "wasmnet:driver/clock@0.1.0": crate::bindings::network::wasmnet::driver::clock,
             "wasmnet:driver/random@0.1.0": crate::bindings::network::wasmnet::driver::random,
+            "wasmnet:driver/http@0.1.0": crate::bindings::network::wasmnet::driver::http,
+            "wasmnet:driver/files@0.1.0": crate::bindings::network::wasmnet::driver::files,
         },
         generate_all,
         additional_derives: [PartialEq, Clone],

@@ -45,8 +45,8 @@ pub mod bindings;
 pub use self::{
     bindings::ipam::wasmnet::driver::{engine, host_networks},
     bindings::network::wasmnet::driver::{
-        addresses, clock, cluster, config, firewall, links, log, neighbours, random, routes, store,
-        sysctl,
+        addresses, clock, cluster, config, files, firewall, http, links, log, neighbours, random,
+        routes, store, sysctl,
         types::{
             DriverOption, Error, ErrorCode, IpAddress, IpFamily, IpNetwork, MacAddress,
             PortBinding, Protocol,

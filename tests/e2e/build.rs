@@ -1,10 +1,11 @@
 //! Builds the guest programs that the tests install as drivers.
 
 /// Where each one's path goes, its package and its folder.
-const PROGRAMS: [(&str, &str, &str); 5] = [
+const PROGRAMS: [(&str, &str, &str); 6] = [
     ("WASMNET_CHAOS", "wasmnet-chaos", "tests/programs/chaos"),
     ("WASMNET_HOSTILE", "wasmnet-hostile", "tests/programs/hostile"),
     ("WASMNET_SHELF", "wasmnet-shelf", "tests/programs/ipam"),
+    ("WASMNET_CURIOUS", "wasmnet-curious", "tests/programs/curious"),
     ("WASMNET_GOSSIP", "wasmnet-gossip", "tests/programs/gossip"),
     ("WASMNET_BRIDGE", "wasmnet-bridge", "drivers/bridge"),
 ];

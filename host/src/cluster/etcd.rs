@@ -5,7 +5,6 @@
 //! look whether it was done.
 
 mod http;
-mod tls;
 mod watch;
 mod wire;
 
@@ -25,14 +24,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+pub use self::http::InvalidEndpoint;
 pub(crate) use self::http::check;
-pub use self::{http::InvalidEndpoint, tls::SetupError};
 use self::{
     http::{Endpoint, Failure, Member},
-    tls::Tls,
     wire::{Granted, KeptAlive, Range, Refusal, Token, Txn},
 };
 use super::{Error, Lease, Listing, Row, Store, Watch, Write};
+use crate::tls::{self, Tls};
 
 /// How long a request may take, all members together.
 const PATIENCE: Duration = Duration::from_millis(1900);
@@ -54,6 +53,17 @@ pub struct Options {
     pub user: Option<(String, PathBuf)>,
 }
 
+/// Why etcd cannot be used as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// An endpoint is none.
+    #[error(transparent)]
+    Endpoint(#[from] InvalidEndpoint),
+    /// A file or a certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+}
+
 /// An etcd cluster.
 pub struct Etcd {
     members: Arc<Vec<Member>>,
@@ -68,7 +78,7 @@ pub struct Etcd {
 impl Etcd {
     /// Gets ready to talk to it.
     pub fn new(options: &Options) -> Result<Self, SetupError> {
-        let tls = Tls::load(options)?;
+        let tls = Tls::load(options.ca.as_deref(), options.certificate.as_ref())?;
         let members = options.endpoints.iter().map(|text| {
             let endpoint: Endpoint = text.parse()?;
             Member::new(endpoint, &tls)

@@ -37,6 +37,7 @@ impl Dispatcher {
             authority: Authority::new(Arc::clone(&driver.permits), About::from(network)),
             events: None,
             cluster: self.cluster().map(|cluster| Arc::new(cluster.rehearsal())),
+            rehearsed: true,
         };
         let transaction = Transaction::begin(Arc::new(kernel), Arc::new(ledger), caller);
         let answer = driver.create_network(self.call(&driver, &transaction), network).await;

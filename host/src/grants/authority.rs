@@ -66,6 +66,10 @@ pub enum Request<'a> {
     HostNetworks,
     /// Share something with the other nodes of a cluster.
     Cluster,
+    /// Send an HTTP request to this port of a server.
+    Http(&'a str, u16),
+    /// Read a file of the host.
+    File(&'a str),
 }
 
 // === impl Authority ===
@@ -148,6 +152,8 @@ impl Grants {
             Request::DirectAccess => self.direct_access,
             Request::HostNetworks => self.host_networks,
             Request::Cluster => self.cluster,
+            Request::Http(host, port) => self.http.iter().any(|server| server.matches(host, port)),
+            Request::File(path) => self.files.iter().any(|pattern| pattern.matches(path)),
             Request::Name(_) | Request::Target(..) => false,
         }
     }
@@ -202,6 +208,10 @@ impl Request<'_> {
                 Code::DeniedCluster,
                 "share something with the other nodes of a cluster".to_owned(),
             ),
+            Self::Http(host, port) => {
+                (Code::DeniedHttp, format!("send requests to {}:{port}", host.escape_default()))
+            }
+            Self::File(path) => (Code::DeniedFile, format!("read {}", path.escape_default())),
         }
     }
 }
@@ -258,6 +268,12 @@ mod tests {
             (Request::DirectAccess, Code::DeniedDirectAccess, Some("direct-access = true")),
             (Request::HostNetworks, Code::DeniedHostNetworks, Some("host-networks = true")),
             (Request::Cluster, Code::DeniedCluster, Some("cluster = true")),
+            (
+                Request::Http("ipam.example", 443),
+                Code::DeniedHttp,
+                Some("http = [\"*.example:443\"]"),
+            ),
+            (Request::File("/etc/acme/a"), Code::DeniedFile, Some("files = [\"/etc/acme/*\"]")),
         ]
     }
 

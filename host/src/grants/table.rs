@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Pattern, PortRange};
+use super::{FilePattern, HostPattern, Pattern, PortRange};
 
 /// What a driver asks for, or is granted. The default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,12 @@ pub struct Grants {
     /// Whether it may share something with the other nodes of a cluster.
     #[serde(skip_serializing_if = "is_false")]
     pub cluster: bool,
+    /// Servers to which it may send HTTP requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<HostPattern>,
+    /// Files of the host that it may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FilePattern>,
 }
 
 /// A kind of link, as ip-link(8) spells it.

@@ -99,6 +99,7 @@ async fn dispatcher_on(
                     authority: Authority::default(),
                     events: None,
                     cluster: None,
+                    rehearsed: false,
                 },
             ),
             limits: CallLimits::default(),

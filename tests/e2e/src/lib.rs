@@ -30,6 +30,9 @@ pub const HOSTILE: &str = env!("WASMNET_HOSTILE");
 /// A small IPAM driver.
 pub const SHELF: &str = env!("WASMNET_SHELF");
 
+/// A driver that looks outside.
+pub const CURIOUS: &str = env!("WASMNET_CURIOUS");
+
 /// A driver that tells itself on other nodes what it hears.
 pub const GOSSIP: &str = env!("WASMNET_GOSSIP");
 

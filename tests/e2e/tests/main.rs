@@ -30,6 +30,8 @@ mod macvlan;
 mod modes;
 /// What the user asks for: addresses, MTU, names, firewall; and what is refused.
 mod options;
+/// Servers and files that drivers are granted.
+mod outside;
 /// One network on several hosts.
 mod overlay;
 /// The systemd units: what they allow is what the daemon needs.

@@ -128,6 +128,21 @@ pub enum TxError {
     /// The network does not follow this group.
     #[error("the network does not follow group \"{0}\"")]
     NotFollowed(String),
+    /// The request could not be sent, or brought no answer.
+    #[error(transparent)]
+    Http(#[from] crate::outbound::Error),
+    /// A plan changes nothing anywhere.
+    #[error("a plan sends no {0} requests, only GET and HEAD")]
+    HttpInPlan(String),
+    /// The file cannot be read.
+    #[error("cannot read {}", .0.escape_default())]
+    File(String, #[source] std::io::Error),
+    /// The path leads elsewhere, or is none.
+    #[error("{} is no plain absolute path of a file", .0.escape_default())]
+    FilePath(String),
+    /// The file is too long.
+    #[error("{path} is longer than {limit} bytes", path = .0.escape_default(), limit = .1)]
+    FileTooLong(String, u64),
     /// The setting is not a name that stands below net.ipv4.conf or net.ipv6.conf.
     #[error("\"{0}\" is not the name of a link's setting")]
     SettingName(String),

@@ -7,6 +7,7 @@
 
 pub mod args;
 mod doctor;
+mod driver;
 mod events;
 mod explain;
 mod ipam;

@@ -13,6 +13,7 @@ mod code;
 mod outside;
 mod pattern;
 mod table;
+mod words;
 
 pub use self::{
     authority::{About, Authority, Permits, Request},

@@ -26,7 +26,7 @@ mod ticker;
 
 pub use self::{
     call::{Call, CallLimits},
-    compiler::{CompileLimits, Compiler},
+    compiler::{COMPONENT_MAX, CompileLimits, Compiler},
     component::{Driver, Manifest, Settings},
     engine::Runtime,
     error::{CallError, LoadError},

@@ -31,6 +31,7 @@ pub(super) fn status(state: &State) -> Status {
         doomed: ledger.objects.doomed().len(),
         keys: ledger.keys.values().map(|keys| keys.len()).sum(),
         compiled: state.runtime.compiled(),
+        config: state.roster.config().to_owned(),
         cluster: cluster(state, &ledger),
         drivers,
     }
@@ -89,7 +90,7 @@ pub(super) fn drivers(state: &State) -> Vec<DriverView> {
             networks: networks(name),
         },
     };
-    state.dispatcher.drivers().iter().map(view).collect()
+    state.dispatcher.drivers().all().iter().map(view).collect()
 }
 
 fn quarantine(state: &State, name: &DriverName) -> Option<QuarantineView> {
@@ -99,7 +100,8 @@ fn quarantine(state: &State, name: &DriverName) -> Option<QuarantineView> {
 
 /// Lifts a driver's quarantine. None: there is no such driver.
 pub(super) fn reset(state: &State, name: &str) -> Option<Reset> {
-    let (name, _) = state.dispatcher.drivers().iter().find(|(known, _)| known.as_str() == name)?;
+    let drivers = state.dispatcher.drivers().all();
+    let (name, _) = drivers.iter().find(|(known, _)| known.as_str() == name)?;
     let lifted = state.dispatcher.quarantine().reset(name);
     Some(Reset { driver: name.clone(), lifted })
 }
@@ -107,7 +109,7 @@ pub(super) fn reset(state: &State, name: &str) -> Option<Reset> {
 /// The books of all IPAM drivers.
 pub(super) async fn ipam(state: &State) -> Vec<IpamView> {
     let mut views = Vec::new();
-    for (name, slot) in state.dispatcher.drivers().iter() {
+    for (name, slot) in &state.dispatcher.drivers().all() {
         let Slot::Ready(driver) = slot else { continue };
         let Some((_, spaces)) = &driver.ipam_capabilities else { continue };
         let (pools, error) = match state.dispatcher.pools(name).await {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
 };
 
 use ipnet::IpNet;
@@ -37,6 +38,8 @@ pub struct Status {
     pub keys: usize,
     /// Components that had to be compiled since the start.
     pub compiled: u64,
+    /// The operator's file.
+    pub config: PathBuf,
     /// What is shared with other nodes.
     pub cluster: Option<ClusterView>,
     /// The drivers.

@@ -6,7 +6,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use ipnet::IpNet;
 
-use crate::id::{DriverName, NetworkId};
+use crate::{
+    config::Digest,
+    id::{DriverName, NetworkId},
+};
 
 /// Docker networks with drivers in a sandbox.
 ///
@@ -211,10 +214,70 @@ pub enum Ipam {
 pub enum Driver {
     /// List drivers
     Ls,
+    /// Show what a component asks for and is
+    Inspect {
+        /// A component's file, or the name of a driver
+        #[arg(value_name = "FILE|DRIVER")]
+        what: String,
+    },
+    /// Install a driver: shows what it asks for, and asks whether it may
+    Install(Install),
+    /// Put another component in the place of a driver's; networks and calls go on
+    Upgrade(Upgrade),
+    /// Remove a driver that has no networks
+    Remove {
+        /// The driver
+        #[arg(value_name = "DRIVER")]
+        name: DriverName,
+    },
+    /// Read the drivers' files again and make the drivers what they say
+    Reload,
     /// Lift a driver's quarantine: it is called again at once
     Reset {
         /// The driver
         #[arg(value_name = "DRIVER")]
         name: DriverName,
     },
+}
+
+/// Options of `driver install`.
+#[derive(Debug, ClapArgs)]
+pub struct Install {
+    /// The component: a file, or oci://REGISTRY/NAME[:TAG|@DIGEST]
+    #[arg(value_name = "FILE|REFERENCE")]
+    pub source: String,
+    /// The driver's name in Docker [default: what the component calls itself]
+    #[arg(long)]
+    pub name: Option<DriverName>,
+    /// How it is trusted and asked about
+    #[command(flatten)]
+    pub leave: Leave,
+}
+
+/// Options of `driver upgrade`.
+#[derive(Debug, ClapArgs)]
+pub struct Upgrade {
+    /// The driver
+    #[arg(value_name = "DRIVER")]
+    pub name: DriverName,
+    /// The component: a file, or oci://REGISTRY/NAME[:TAG|@DIGEST]
+    #[arg(value_name = "FILE|REFERENCE")]
+    pub source: String,
+    /// How it is trusted and asked about
+    #[command(flatten)]
+    pub leave: Leave,
+}
+
+/// Who says yes to what a driver asks for.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Leave {
+    /// Grant all that it asks for, without asking
+    #[arg(long, visible_alias = "yes", short = 'y')]
+    pub grant_all_permissions: bool,
+    /// Refuse a component with other bytes: sha256: and 64 hex digits
+    #[arg(long, value_name = "DIGEST")]
+    pub digest: Option<Digest>,
+    /// Where installed components are kept
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/wasmnet/components")]
+    pub components: PathBuf,
 }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::SystemTime};
 
 use super::{
     args::{Command, Driver, Endpoint, Global, Ipam, Network, Plan, Port},
-    doctor, events, ipam,
+    doctor, driver, events, ipam,
     output::{self, duration},
     plan,
 };
@@ -29,6 +29,12 @@ pub(super) enum Error {
     /// More than one network's id begins so.
     #[error("more than one network's id begins with {0}; write more of it")]
     Ambiguous(String),
+    /// A component cannot be had.
+    #[error(transparent)]
+    Source(#[from] driver::SourceError),
+    /// A driver's files stay as they were.
+    #[error(transparent)]
+    Files(#[from] driver::FilesError),
     /// Something is wrong with the host.
     #[error("something is wrong; see above")]
     Findings,
@@ -97,6 +103,11 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
         }
         Command::Events(wanted) => events::show(&socket, wanted, json).await,
         Command::Metrics => Ok(output::lines(&get_text(&socket, "/metrics").await?)?),
+        Command::Driver(Driver::Inspect { what }) => driver::inspect(&socket, what, json).await,
+        Command::Driver(Driver::Install(options)) => driver::install(&socket, options, json).await,
+        Command::Driver(Driver::Upgrade(options)) => driver::upgrade(&socket, options, json).await,
+        Command::Driver(Driver::Remove { name }) => driver::remove(&socket, name, json).await,
+        Command::Driver(Driver::Reload) => driver::reload(&socket, json).await,
         Command::Driver(Driver::Reset { name }) => {
             let reset: Reset = post(&socket, &format!("/v1/drivers/{name}/reset")).await?;
             if json { Ok(output::json(&reset)?) } else { print_reset(&reset) }

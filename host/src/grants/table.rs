@@ -66,6 +66,20 @@ pub enum Kind {
     Macvlan,
 }
 
+// === impl Kind ===
+
+impl Kind {
+    /// As ip-link(8) spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Veth => "veth",
+            Self::Vxlan => "vxlan",
+            Self::Macvlan => "macvlan",
+        }
+    }
+}
+
 fn is_false(flag: &bool) -> bool {
     !flag
 }

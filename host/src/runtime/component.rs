@@ -45,7 +45,7 @@ pub struct Manifest {
 }
 
 /// What the operator says of a driver.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// What it is granted; none grants what it asks for.
     pub grants: Option<Grants>,
@@ -84,6 +84,22 @@ pub struct Driver {
     pub(super) runtime: Arc<Runtime>,
 }
 
+// === impl Manifest ===
+
+impl Manifest {
+    /// The manifest in a component, if there is one: a driver without asks for nothing.
+    pub fn of(bytes: &[u8]) -> Result<Self, LoadError> {
+        let mut payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
+        let section = payloads.find_map(|payload| match payload {
+            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+                Some(serde_json::from_slice(section.data()).map_err(LoadError::Manifest))
+            }
+            _ => None,
+        });
+        section.unwrap_or_else(|| Ok(Self::default()))
+    }
+}
+
 // === impl Driver ===
 
 impl Driver {
@@ -118,7 +134,7 @@ impl Driver {
             let digest = hex(&Sha256::digest(bytes));
             match expected.filter(|expected| *expected != digest) {
                 Some(expected) => Err(LoadError::Digest { expected, digest }),
-                None => Ok((digest, manifest(bytes)?)),
+                None => Ok((digest, Manifest::of(bytes)?)),
             }
         });
         let (digest, manifest) = looked_at
@@ -207,18 +223,6 @@ async fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(compiler::COMPONENT_MAX as u64 + 1).read_to_end(&mut bytes).await?;
     Ok(bytes)
-}
-
-/// The manifest, if there is one: a driver without asks for nothing.
-fn manifest(bytes: &[u8]) -> Result<Manifest, LoadError> {
-    let mut payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
-    let section = payloads.find_map(|payload| match payload {
-        Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
-            Some(serde_json::from_slice(section.data()).map_err(LoadError::Manifest))
-        }
-        _ => None,
-    });
-    section.unwrap_or_else(|| Ok(Manifest::default()))
 }
 
 /// The interfaces of our contract among a component's imports or exports.

@@ -85,7 +85,7 @@ async fn dispatcher_on(
 ) -> Arc<Dispatcher> {
     let settings = Settings { grants, ..Settings::default() };
     let ledger = Arc::new(Ledger::open(Store::open(state).unwrap()).unwrap());
-    let mut drivers = Drivers::default();
+    let drivers = Drivers::default();
     for built_in in &builtin::DRIVERS {
         let name: DriverName = built_in.name.parse().unwrap();
         let call = || Call {

@@ -20,6 +20,8 @@ mod drift;
 mod failing_drivers;
 /// Drivers that attack: denied or contained, and nobody else notices.
 mod hostile;
+/// Drivers that are installed, changed and removed while the daemon runs.
+mod installed;
 /// Addresses from wasm-ipam.
 mod ipam;
 /// Containers come, go and change networks, compared with the built-in driver.

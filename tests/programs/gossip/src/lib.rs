@@ -123,7 +123,9 @@ impl NetworkDriver for Gossip {
                 store::delete(store::Scope::Network, &heard)?;
                 continue;
             }
-            let who: Vec<String> = entries.iter().map(|entry| entry.node.name.clone()).collect();
+            let mut who: Vec<String> =
+                entries.iter().map(|entry| entry.node.name.clone()).collect();
+            who.sort_unstable();
             let before = store::get(store::Scope::Network, &heard)?;
             if before.as_deref() != Some(who.join(" ").as_bytes()) {
                 store::set(store::Scope::Network, &heard, who.join(" ").as_bytes())?;

@@ -1,0 +1,203 @@
+//! `wasmnet driver install`, `upgrade`, `remove`, `inspect`.
+//!
+//! What is installed is two files: the component, under a name that its digest is part of,
+//! and the operator's file in `drivers.d`, which the daemon is then told to read. If the
+//! daemon does not take it, both are as they were before.
+
+mod files;
+mod source;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
+
+use serde::Serialize;
+
+use self::files::Installed;
+pub(super) use self::{files::Error as FilesError, source::Error as SourceError};
+use super::{
+    args::{Install, Leave, Upgrade},
+    output,
+    show::Error,
+};
+use crate::{
+    admin::{
+        client::{get, post_slow},
+        view::{DriverView, Status},
+    },
+    config::Digest,
+    grants::Grants,
+    id::DriverName,
+    runtime::Manifest,
+};
+
+/// A component, looked at from outside: nothing of it runs.
+#[derive(Debug, Serialize)]
+struct Seen {
+    name: String,
+    version: String,
+    description: String,
+    digest: String,
+    size: usize,
+    imports: Vec<String>,
+    wants: Grants,
+}
+
+/// Installs a driver.
+pub(super) async fn install(socket: &Path, options: &Install, json: bool) -> Result<(), Error> {
+    let Install { source, name, leave } = options;
+    let bytes = fetch(source, leave).await?;
+    let seen = Seen::of(&bytes)?;
+    let name = match name {
+        Some(name) => name.clone(),
+        None => seen.name.parse().map_err(|_| FilesError::NoName)?,
+    };
+    let status: Status = get(socket, "/v1/status").await?;
+    if status.drivers.iter().any(|driver| driver.name == name) {
+        return Err(FilesError::Exists(name).into());
+    }
+    ask(&name, &seen, &Grants::default(), leave)?;
+    let installed = Installed::of(&status.config, &name);
+    let undo = installed.write(&leave.components, &bytes, &seen.digest, &seen.wants)?;
+    finish(socket, &name, undo, "installed", json).await
+}
+
+/// Puts another component in the place of a driver's.
+pub(super) async fn upgrade(socket: &Path, options: &Upgrade, json: bool) -> Result<(), Error> {
+    let Upgrade { name, source, leave } = options;
+    let bytes = fetch(source, leave).await?;
+    let seen = Seen::of(&bytes)?;
+    let status: Status = get(socket, "/v1/status").await?;
+    let installed = Installed::of(&status.config, name);
+    let granted = installed.grants()?;
+    ask(name, &seen, &granted, leave)?;
+    let undo = installed.write(&leave.components, &bytes, &seen.digest, &seen.wants)?;
+    finish(socket, name, undo, "upgraded", json).await
+}
+
+/// Removes a driver.
+pub(super) async fn remove(socket: &Path, name: &DriverName, json: bool) -> Result<(), Error> {
+    let status: Status = get(socket, "/v1/status").await?;
+    let undo = Installed::of(&status.config, name).remove()?;
+    finish(socket, name, undo, "removed", json).await
+}
+
+/// Shows what a component is and asks for.
+pub(super) async fn inspect(socket: &Path, what: &str, json: bool) -> Result<(), Error> {
+    let seen = if Path::new(what).exists() || source::is_reference(what) {
+        Seen::of(&source::fetch(what).await?)?
+    } else {
+        let drivers: Vec<DriverView> = get(socket, "/v1/drivers").await?;
+        let found = drivers.into_iter().find(|driver| driver.name.as_str() == what);
+        found.map(Seen::from).ok_or_else(|| FilesError::NoDriver(what.to_owned()))?
+    };
+    if json { Ok(output::json(&seen)?) } else { Ok(output::lines(&seen.text())?) }
+}
+
+/// Has the daemon read its files again.
+pub(super) async fn reload(socket: &Path, json: bool) -> Result<(), Error> {
+    let drivers: Vec<DriverView> = post_slow(socket, "/v1/drivers/reload").await?;
+    if json {
+        Ok(output::json(&drivers)?)
+    } else {
+        Ok(output::lines("the drivers are as their files say")?)
+    }
+}
+
+async fn fetch(from: &str, leave: &Leave) -> Result<Vec<u8>, Error> {
+    let bytes = source::fetch(from).await?;
+    if let Some(wanted) = &leave.digest {
+        let is = Digest::of(&bytes);
+        if is != *wanted {
+            return Err(FilesError::Digest { wanted: wanted.clone(), is }.into());
+        }
+    }
+    Ok(bytes)
+}
+
+async fn finish(
+    socket: &Path,
+    name: &DriverName,
+    undo: files::Undo,
+    what: &str,
+    json: bool,
+) -> Result<(), Error> {
+    match post_slow::<Vec<DriverView>>(socket, "/v1/drivers/reload").await {
+        Ok(drivers) => {
+            undo.forget()?;
+            let view = drivers.iter().find(|driver| driver.name == *name);
+            match (json, view) {
+                (true, view) => Ok(output::json(&view)?),
+                (false, _) => Ok(output::lines(&format!("{name}: {what}"))?),
+            }
+        }
+        Err(error) => {
+            undo.undo()?;
+            Err(error.into())
+        }
+    }
+}
+
+/// Asks whether a driver may do what it was not granted yet.
+fn ask(name: &DriverName, seen: &Seen, granted: &Grants, leave: &Leave) -> Result<(), Error> {
+    let had = granted.in_words();
+    let new: Vec<String> =
+        seen.wants.in_words().into_iter().filter(|words| !had.contains(words)).collect();
+    if new.is_empty() || leave.grant_all_permissions {
+        return Ok(());
+    }
+    let wants = new.iter().map(|words| format!("  - {words}\n")).collect::<String>();
+    let text = format!("driver {name} ({}) wants to\n{wants}", seen.digest);
+    if !io::stdin().is_terminal() {
+        return Err(FilesError::NotAsked { text }.into());
+    }
+    let mut terminal = io::stderr();
+    write!(terminal, "{text}Do you grant that? [y/N] ")?;
+    terminal.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(FilesError::Refused(name.clone()).into()),
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    fn of(bytes: &[u8]) -> Result<Self, FilesError> {
+        let imports = source::imports(bytes).ok_or(FilesError::NotAComponent)?;
+        let manifest = Manifest::of(bytes).map_err(FilesError::Manifest)?;
+        let Manifest { name, version, description, grants: wants } = manifest;
+        let (digest, size) = (Digest::of(bytes).to_string(), bytes.len());
+        Ok(Self { name, version, description, digest, size, imports, wants })
+    }
+
+    fn text(&self) -> String {
+        let Self { name, version, description, digest, size, imports, wants } = self;
+        let mut text = format!("{name} {version}: {description}\ndigest:  {digest}\n");
+        if *size > 0 {
+            text.push_str(&format!("size:    {} KiB\n", size.div_ceil(1024)));
+        }
+        text.push_str(&format!("imports: {}\n", imports.join(", ")));
+        let words = wants.in_words();
+        if words.is_empty() {
+            text.push_str("It asks for no grants.");
+        } else {
+            text.push_str("It asks to\n");
+            text.push_str(
+                &words.iter().map(|words| format!("  - {words}")).collect::<Vec<_>>().join("\n"),
+            );
+        }
+        text
+    }
+}
+
+impl From<DriverView> for Seen {
+    fn from(view: DriverView) -> Self {
+        let DriverView { name, version, description, digest, imports, wanted, .. } = view;
+        let (name, digest) = (name.to_string(), format!("sha256:{digest}"));
+        Self { name, version, description, digest, size: 0, imports, wants: wanted }
+    }
+}

@@ -39,3 +39,4 @@ pub mod runtime;
 pub mod sockets;
 pub mod store;
 mod tls;
+pub mod trust;

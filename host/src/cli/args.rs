@@ -230,6 +230,8 @@ pub enum Driver {
         #[arg(value_name = "DRIVER")]
         name: DriverName,
     },
+    /// Push a component to a registry
+    Push(Push),
     /// Read the drivers' files again and make the drivers what they say
     Reload,
     /// Lift a driver's quarantine: it is called again at once
@@ -278,6 +280,17 @@ pub struct Leave {
     #[arg(long, value_name = "DIGEST")]
     pub digest: Option<Digest>,
     /// Where installed components are kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/wasmnet/components")]
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/wasmnet/drivers")]
     pub components: PathBuf,
+}
+
+/// Options of `driver push`.
+#[derive(Debug, ClapArgs)]
+pub struct Push {
+    /// The component's file; its signature is taken along if FILE.minisig is there
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where to: oci://REGISTRY/NAME[:TAG]
+    #[arg(value_name = "REFERENCE")]
+    pub reference: String,
 }

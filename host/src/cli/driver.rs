@@ -5,6 +5,7 @@
 //! daemon does not take it, both are as they were before.
 
 mod files;
+mod registry;
 mod source;
 
 use std::{
@@ -14,10 +15,10 @@ use std::{
 
 use serde::Serialize;
 
-use self::files::Installed;
 pub(super) use self::{files::Error as FilesError, source::Error as SourceError};
+use self::{files::Installed, source::Fetched};
 use super::{
-    args::{Install, Leave, Upgrade},
+    args::{Install, Leave, Push, Upgrade},
     output,
     show::Error,
 };
@@ -26,7 +27,7 @@ use crate::{
         client::{get, post_slow},
         view::{DriverView, Status},
     },
-    config::Digest,
+    config::{Config, Digest},
     grants::Grants,
     id::DriverName,
     runtime::Manifest,
@@ -47,8 +48,8 @@ struct Seen {
 /// Installs a driver.
 pub(super) async fn install(socket: &Path, options: &Install, json: bool) -> Result<(), Error> {
     let Install { source, name, leave } = options;
-    let bytes = fetch(source, leave).await?;
-    let seen = Seen::of(&bytes)?;
+    let fetched = fetch(source, leave).await?;
+    let seen = Seen::of(&fetched.bytes)?;
     let name = match name {
         Some(name) => name.clone(),
         None => seen.name.parse().map_err(|_| FilesError::NoName)?,
@@ -57,22 +58,24 @@ pub(super) async fn install(socket: &Path, options: &Install, json: bool) -> Res
     if status.drivers.iter().any(|driver| driver.name == name) {
         return Err(FilesError::Exists(name).into());
     }
-    ask(&name, &seen, &Grants::default(), leave)?;
+    let signer = check_trust(&status.config, &fetched)?;
+    ask(&name, &seen, signer.as_deref(), &Grants::default(), leave)?;
     let installed = Installed::of(&status.config, &name);
-    let undo = installed.write(&leave.components, &bytes, &seen.digest, &seen.wants)?;
+    let undo = installed.write(&leave.components, &fetched, &seen.digest, &seen.wants)?;
     finish(socket, &name, undo, "installed", json).await
 }
 
 /// Puts another component in the place of a driver's.
 pub(super) async fn upgrade(socket: &Path, options: &Upgrade, json: bool) -> Result<(), Error> {
     let Upgrade { name, source, leave } = options;
-    let bytes = fetch(source, leave).await?;
-    let seen = Seen::of(&bytes)?;
+    let fetched = fetch(source, leave).await?;
+    let seen = Seen::of(&fetched.bytes)?;
     let status: Status = get(socket, "/v1/status").await?;
     let installed = Installed::of(&status.config, name);
     let granted = installed.grants()?;
-    ask(name, &seen, &granted, leave)?;
-    let undo = installed.write(&leave.components, &bytes, &seen.digest, &seen.wants)?;
+    let signer = check_trust(&status.config, &fetched)?;
+    ask(name, &seen, signer.as_deref(), &granted, leave)?;
+    let undo = installed.write(&leave.components, &fetched, &seen.digest, &seen.wants)?;
     finish(socket, name, undo, "upgraded", json).await
 }
 
@@ -86,7 +89,7 @@ pub(super) async fn remove(socket: &Path, name: &DriverName, json: bool) -> Resu
 /// Shows what a component is and asks for.
 pub(super) async fn inspect(socket: &Path, what: &str, json: bool) -> Result<(), Error> {
     let seen = if Path::new(what).exists() || source::is_reference(what) {
-        Seen::of(&source::fetch(what).await?)?
+        Seen::of(&source::fetch(what).await?.bytes)?
     } else {
         let drivers: Vec<DriverView> = get(socket, "/v1/drivers").await?;
         let found = drivers.into_iter().find(|driver| driver.name.as_str() == what);
@@ -105,15 +108,37 @@ pub(super) async fn reload(socket: &Path, json: bool) -> Result<(), Error> {
     }
 }
 
-async fn fetch(from: &str, leave: &Leave) -> Result<Vec<u8>, Error> {
-    let bytes = source::fetch(from).await?;
+/// Pushes a component to a registry.
+pub(super) async fn push(options: &Push, json: bool) -> Result<(), Error> {
+    let Push { file, reference } = options;
+    let fetched = source::read(file)?;
+    let seen = Seen::of(&fetched.bytes)?;
+    let pushed = source::push(&fetched, &seen, reference).await?;
+    let view = serde_json::json!({ "reference": pushed, "component": seen.digest });
+    if json {
+        return Ok(output::json(&view)?);
+    }
+    Ok(output::lines(&format!("pushed {pushed}\ncomponent {}", seen.digest))?)
+}
+
+/// Who has signed it, if somebody has. Now and not only when the daemon loads it, so that
+/// nobody is asked in vain.
+fn check_trust(config: &Path, fetched: &Fetched) -> Result<Option<String>, Error> {
+    let config = Config::load(config.exists().then_some(config)).map_err(FilesError::Config)?;
+    let signer = config.trust.check(&fetched.bytes, fetched.signature.as_deref());
+    Ok(signer.map_err(FilesError::Trust)?)
+}
+
+async fn fetch(from: &str, leave: &Leave) -> Result<Fetched, Error> {
+    let fetched = source::fetch(from).await?;
+    let bytes = &fetched.bytes;
     if let Some(wanted) = &leave.digest {
-        let is = Digest::of(&bytes);
+        let is = Digest::of(bytes);
         if is != *wanted {
             return Err(FilesError::Digest { wanted: wanted.clone(), is }.into());
         }
     }
-    Ok(bytes)
+    Ok(fetched)
 }
 
 async fn finish(
@@ -140,7 +165,13 @@ async fn finish(
 }
 
 /// Asks whether a driver may do what it was not granted yet.
-fn ask(name: &DriverName, seen: &Seen, granted: &Grants, leave: &Leave) -> Result<(), Error> {
+fn ask(
+    name: &DriverName,
+    seen: &Seen,
+    signer: Option<&str>,
+    granted: &Grants,
+    leave: &Leave,
+) -> Result<(), Error> {
     let had = granted.in_words();
     let new: Vec<String> =
         seen.wants.in_words().into_iter().filter(|words| !had.contains(words)).collect();
@@ -148,7 +179,8 @@ fn ask(name: &DriverName, seen: &Seen, granted: &Grants, leave: &Leave) -> Resul
         return Ok(());
     }
     let wants = new.iter().map(|words| format!("  - {words}\n")).collect::<String>();
-    let text = format!("driver {name} ({}) wants to\n{wants}", seen.digest);
+    let signed = signer.map_or("not signed".to_owned(), |signer| format!("signed by {signer}"));
+    let text = format!("driver {name} ({}, {signed}) wants to\n{wants}", seen.digest);
     if !io::stdin().is_terminal() {
         return Err(FilesError::NotAsked { text }.into());
     }

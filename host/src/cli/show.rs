@@ -107,6 +107,7 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
         Command::Driver(Driver::Install(options)) => driver::install(&socket, options, json).await,
         Command::Driver(Driver::Upgrade(options)) => driver::upgrade(&socket, options, json).await,
         Command::Driver(Driver::Remove { name }) => driver::remove(&socket, name, json).await,
+        Command::Driver(Driver::Push(options)) => driver::push(options, json).await,
         Command::Driver(Driver::Reload) => driver::reload(&socket, json).await,
         Command::Driver(Driver::Reset { name }) => {
             let reset: Reset = post(&socket, &format!("/v1/drivers/{name}/reset")).await?;

@@ -24,6 +24,7 @@ use crate::{
     ledger::{Caller, Ledger, Limits, Transaction},
     runtime::{Call, CallLimits, Driver, LoadError, Runtime, Settings},
     sockets::{self, Socket},
+    trust::Trust,
 };
 
 /// A driver to be loaded: a file, or bytes of the daemon's own.
@@ -38,6 +39,7 @@ enum Source {
 pub(super) struct Wanted {
     source: Source,
     settings: Settings,
+    trust: Trust,
 }
 
 /// Loads drivers.
@@ -123,11 +125,13 @@ pub(super) fn wanted(config: &Config) -> BTreeMap<DriverName, Wanted> {
             Some(driver) => driver.settings.clone(),
             None => Settings { limits: built_in.limits(), ..Settings::default() },
         };
-        Some((name, Wanted { source: Source::BuiltIn(built_in.component), settings }))
+        let source = Source::BuiltIn(built_in.component);
+        Some((name, Wanted { source, settings, trust: Trust::default() }))
     });
     let files = config.drivers.iter().filter_map(|driver| {
         let source = Source::File(driver.component.clone()?);
-        Some((driver.name.clone(), Wanted { source, settings: driver.settings.clone() }))
+        let (settings, trust) = (driver.settings.clone(), config.trust.clone());
+        Some((driver.name.clone(), Wanted { source, settings, trust }))
     });
     built_in.chain(files).collect()
 }
@@ -174,7 +178,10 @@ impl Loader {
         };
         let (runtime, settings) = (&self.runtime, wanted.settings.clone());
         match &wanted.source {
-            Source::File(path) => Driver::load(runtime, name.clone(), path, settings, call).await,
+            Source::File(path) => {
+                let signed = |bytes: &[u8]| wanted.trust.check_file(path, bytes).map(drop);
+                Driver::load(runtime, name.clone(), path, settings, signed, call).await
+            }
             Source::BuiltIn(bytes) => {
                 Driver::from_bytes(runtime, name.clone(), *bytes, settings, call).await
             }

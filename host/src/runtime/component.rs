@@ -20,6 +20,7 @@ use crate::{
     id::DriverName,
     ledger::Limits,
     model::{AddressSpaces, IpamCapabilities, NetworkCapabilities, Scope},
+    trust,
 };
 
 /// The version of the contract this host speaks.
@@ -103,17 +104,19 @@ impl Manifest {
 // === impl Driver ===
 
 impl Driver {
-    /// Loads a driver from a file and asks it what it can. `call` gives it the
-    /// call it is asked in.
+    /// Loads a driver from a file, if its bytes are trusted, and asks it what it can. `call`
+    /// gives it the call it is asked in.
     pub async fn load(
         runtime: &Arc<Runtime>,
         name: DriverName,
         path: &Path,
         settings: Settings,
+        trusted: impl Fn(&[u8]) -> Result<(), trust::Error>,
         call: impl Fn() -> Call,
     ) -> Result<Self, LoadError> {
         let bytes =
             read(path).await.map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        trusted(&bytes)?;
         Self::from_bytes(runtime, name, bytes, settings, call).await
     }
 

@@ -35,6 +35,9 @@ pub enum LoadError {
         /// What it is.
         digest: String,
     },
+    /// Nobody whom the operator trusts has signed it.
+    #[error("the component is not trusted")]
+    Trust(#[from] crate::trust::Error),
     /// Its manifest is of no use.
     #[error("the component's manifest cannot be read")]
     Manifest(#[source] serde_json::Error),

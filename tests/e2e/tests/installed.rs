@@ -1,5 +1,8 @@
 //! Drivers that are installed, changed and removed while the daemon runs.
 
+/// From registries, and by whom they are signed.
+mod registry;
+
 use std::fs;
 
 use serde_json::{Value, json};
@@ -15,9 +18,13 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
+        Self::with_config("")
+    }
+
+    fn with_config(config: &str) -> Self {
         let lab = Lab::new();
         let host = lab.host("a");
-        let config = host.put("etc/config.toml", "");
+        let config = host.put("etc/config.toml", config);
         let daemon = Daemon::start_with(&host, &["--config", config.to_str().unwrap()]);
         Self { daemon, host, _lab: lab }
     }

@@ -8,7 +8,14 @@ use std::{
 
 use std::io::Write;
 
-use crate::{config::Digest, grants::Grants, id::DriverName, runtime::LoadError};
+use super::source::Fetched;
+use crate::{
+    config::{self, Digest},
+    grants::Grants,
+    id::DriverName,
+    runtime::LoadError,
+    trust::{self, signature_of},
+};
 
 /// Why a driver's files stay as they were.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +52,12 @@ pub(in crate::cli) enum Error {
         /// What it is.
         is: Digest,
     },
+    /// Who is trusted is not known.
+    #[error(transparent)]
+    Config(config::Error),
+    /// It is not trusted.
+    #[error("the component is not trusted")]
+    Trust(#[source] trust::Error),
     /// Nobody is there to be asked.
     #[error("{text}nobody is at a terminal to grant that; --grant-all-permissions does")]
     NotAsked {
@@ -114,7 +127,7 @@ impl Installed {
     pub(super) fn write(
         &self,
         components: &Path,
-        bytes: &[u8],
+        fetched: &Fetched,
         digest: &str,
         grants: &Grants,
     ) -> Result<Undo, Error> {
@@ -132,7 +145,11 @@ impl Installed {
         let text = toml::to_string(&table).map_err(format)?;
         let new = (!component.exists()).then(|| component.clone());
         make_folder(components, 0o700)?;
-        put(&component, bytes)?;
+        put(&component, &fetched.bytes)?;
+        match &fetched.signature {
+            Some(signature) => put(&signature_of(&component), signature.as_bytes())?,
+            None => remove(&signature_of(&component))?,
+        }
         let undo = Undo { path: self.path.clone(), before, new, old };
         if let Some(folder) = self.path.parent() {
             make_folder(folder, 0o755)?;
@@ -185,12 +202,12 @@ impl Undo {
             Some(before) => put(&self.path, before)?,
             None => remove(&self.path)?,
         }
-        self.new.as_deref().map_or(Ok(()), remove)
+        self.new.as_deref().map_or(Ok(()), remove_component)
     }
 
     /// It has worked: removes what nobody needs any more.
     pub(super) fn forget(self) -> Result<(), Error> {
-        self.old.as_deref().map_or(Ok(()), remove)
+        self.old.as_deref().map_or(Ok(()), remove_component)
     }
 }
 
@@ -213,6 +230,11 @@ fn put(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         .map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     fs::rename(&unfinished, path).map_err(failed)
+}
+
+fn remove_component(path: &Path) -> Result<(), Error> {
+    remove(path)?;
+    remove(&signature_of(path))
 }
 
 fn remove(path: &Path) -> Result<(), Error> {

@@ -10,6 +10,7 @@ mod chart;
 mod crowd;
 mod docker;
 mod floor;
+mod macvlan;
 mod peers;
 mod plugin;
 mod report;
@@ -60,6 +61,8 @@ enum Part {
     Others,
     /// Addresses from wasm-ipam.
     Addresses,
+    /// wasm-macvlan beside Docker's macvlan.
+    Macvlan,
     /// Calls while another driver attacks.
     Attack,
 }
@@ -116,6 +119,8 @@ struct Measured {
     addresses: Table,
     address_sandbox: Table,
     attack: Table,
+    macvlan: Table,
+    macvlan_traffic: Table,
 }
 
 /// Runs the bench and returns the exit code.
@@ -209,6 +214,11 @@ fn measure_drivers(
     if options.crowd {
         measure_in_crowds(steps, options, stage, measured, [&theirs, &ours, &floor])?;
     }
+    if options.wants(Part::Macvlan) {
+        steps.step("measure macvlan", "docker network, start, stop; iperf3", |live| {
+            macvlan::measure(live, stage, measured, repeat)
+        })?;
+    }
     if options.wants(Part::Attack) {
         steps.step("measure under attack", "wasm-bridge.sock, hostile.sock", |live| {
             attack::measure(live, stage, measured, repeat)
@@ -295,10 +305,12 @@ impl Measured {
             addresses: addresses::table(),
             address_sandbox: addresses::sandbox_table(),
             attack: attack::table(),
+            macvlan: macvlan::table(),
+            macvlan_traffic: macvlan::traffic_table(),
         }
     }
 
-    fn tables(&self) -> [&Table; 11] {
+    fn tables(&self) -> [&Table; 13] {
         [
             &self.docker,
             &self.crowd,
@@ -311,6 +323,8 @@ impl Measured {
             &self.addresses,
             &self.address_sandbox,
             &self.attack,
+            &self.macvlan,
+            &self.macvlan_traffic,
         ]
     }
 }

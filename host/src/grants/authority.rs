@@ -46,6 +46,9 @@ pub enum Request<'a> {
     Adopt(&'a LinkName),
     /// Make a link on another one of the host's.
     Parent(&'a LinkName),
+    /// Make a VLAN link on another one of the host's; that it is what the network's user has
+    /// named is asked as its [`Name`](Self::Name).
+    Vlan(&'a LinkName),
     /// Put an address, or a whole subnet, on a link.
     Address(IpNet),
     /// Route something through a link.
@@ -142,7 +145,9 @@ impl Grants {
         match request {
             Request::Link(kind) => self.links.contains(&kind),
             Request::Adopt(name) => self.adopt.iter().any(|pattern| pattern.matches(name)),
-            Request::Parent(name) => self.parents.iter().any(|pattern| pattern.matches(name)),
+            Request::Parent(name) | Request::Vlan(name) => {
+                self.parents.iter().any(|pattern| pattern.matches(name))
+            }
             Request::Address(net) => within(&self.addresses, net),
             Request::Route(net) => within(&self.routes, net),
             Request::Sysctl(key) => self.sysctls.contains(key),
@@ -170,6 +175,8 @@ impl Request<'_> {
                     Kind::Veth => "veth pairs",
                     Kind::Vxlan => "VXLAN tunnel endpoints",
                     Kind::Macvlan => "macvlan links",
+                    Kind::Ipvlan => "ipvlan links",
+                    Kind::Vlan => "VLAN links",
                 };
                 (Code::DeniedLinkKind, format!("make {kind}"))
             }
@@ -179,6 +186,7 @@ impl Request<'_> {
             ),
             Self::Adopt(name) => (Code::DeniedAdopt, format!("use bridge {name}, made by others")),
             Self::Parent(name) => (Code::DeniedParent, format!("make links on {name}")),
+            Self::Vlan(name) => (Code::DeniedParent, format!("make VLAN links on {name}")),
             Self::Address(net) => {
                 (Code::DeniedAddress, format!("use {net}, outside the network's subnets"))
             }
@@ -243,6 +251,9 @@ mod tests {
             (Request::Link(Kind::Veth), Code::DeniedLinkKind, Some("links = [\"veth\"]")),
             (Request::Link(Kind::Vxlan), Code::DeniedLinkKind, Some("links = [\"vxlan\"]")),
             (Request::Link(Kind::Macvlan), Code::DeniedLinkKind, Some("links = [\"macvlan\"]")),
+            (Request::Link(Kind::Ipvlan), Code::DeniedLinkKind, Some("links = [\"ipvlan\"]")),
+            (Request::Link(Kind::Vlan), Code::DeniedLinkKind, Some("links = [\"vlan\"]")),
+            (Request::Vlan(name), Code::DeniedParent, Some("parents = [\"br*\"]")),
             (Request::Name(name), Code::DeniedLinkName, None),
             (Request::Parent(own), Code::DeniedParent, Some("parents = [\"acme*\"]")),
             (Request::Adopt(name), Code::DeniedAdopt, Some("adopt = [\"br*\"]")),

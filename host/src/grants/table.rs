@@ -11,7 +11,8 @@ use super::{FilePattern, HostPattern, Pattern, PortRange};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Grants {
-    /// Kinds of links it may make: "bridge", "veth", "vxlan", "macvlan".
+    /// Kinds of links it may make: "bridge", "veth", "vxlan", "macvlan", "ipvlan",
+    /// "vlan".
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub links: BTreeSet<Kind>,
     /// Bridges of others that it may use for a network whose user names them.
@@ -64,6 +65,10 @@ pub enum Kind {
     Vxlan,
     /// A macvlan link.
     Macvlan,
+    /// An ipvlan link.
+    Ipvlan,
+    /// A VLAN link.
+    Vlan,
 }
 
 // === impl Kind ===
@@ -76,6 +81,8 @@ impl Kind {
             Self::Veth => "veth",
             Self::Vxlan => "vxlan",
             Self::Macvlan => "macvlan",
+            Self::Ipvlan => "ipvlan",
+            Self::Vlan => "vlan",
         }
     }
 }

@@ -54,10 +54,14 @@ pub enum Error {
         source: Refusal,
     },
     /// The kernel was built without this kind of link.
-    #[error("this kernel has no {kind} links (it was built without, or the module is missing)")]
+    #[error(
+        "this kernel has no {kind} links (it was built without {option}, or the module is missing)"
+    )]
     LinkKindMissing {
         /// The kind, as ip-link(8) spells it.
         kind: String,
+        /// What the kernel should be built with.
+        option: &'static str,
         /// What the kernel said.
         #[source]
         source: Refusal,
@@ -82,7 +86,7 @@ pub enum Error {
     },
     /// A link has another one to itself, or would have.
     #[error(
-        "link {parent} cannot be shared: {kind} {name} is to have it, or another link has it, in mode passthru"
+        "link {parent} cannot be shared: {kind} {name} is to have it to itself, or something else has it (a macvlan link in mode passthru, links of another kind, a bridge)"
     )]
     ParentBusy {
         /// The link that should be made.
@@ -144,6 +148,15 @@ pub enum Error {
         link: LinkName,
         /// Whose frames it is about.
         mac: crate::mac::Mac,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
+    /// A link could not be made to answer for another one.
+    #[error("cannot let {link} answer for another link's addresses")]
+    Proxy {
+        /// The link.
+        link: LinkName,
         /// Why.
         #[source]
         source: Refusal,

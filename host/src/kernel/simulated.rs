@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -16,9 +17,9 @@ use rustix::io::Errno;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Beside, DEFAULT_MTU, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry, Kernel, Link,
-    LinkKind, LinkName, MacvlanMode, Object, ObjectKey, ObservedLink, Port, Refusal, Snapshot,
-    Sysctl, Undo,
+    Address, Beside, DEFAULT_MTU, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry,
+    Kernel, Link, LinkKind, LinkName, MacvlanMode, Object, ObjectKey, ObservedLink, Port, Proxy,
+    Refusal, SharedLink, Snapshot, Sysctl, Undo, snapshot::is_answered_for,
 };
 
 /// A kernel in memory.
@@ -34,6 +35,7 @@ pub struct Simulated {
 struct State {
     objects: BTreeMap<ObjectKey, Object>,
     firewall: BTreeSet<FirewallEntry>,
+    proxies: BTreeSet<(LinkName, IpAddr)>,
     verbs: u64,
     failing: Range<u64>,
 }
@@ -90,9 +92,31 @@ impl Simulated {
     pub fn lose_link(&self, name: &LinkName) {
         let lost = self.lock().remove_link(name);
         for name in lost {
-            // The receiver lives as long as `self`.
-            let _ = self.notify.send(Event::Object(ObjectKey::link(&name)));
+            self.announce(Event::Object(ObjectKey::link(&name)));
         }
+    }
+
+    /// Makes a link behind the host's back.
+    pub fn gain_link(&self, link: Link) {
+        let key = ObjectKey::link(&link.name);
+        self.lock().objects.insert(key.clone(), Object::Link(link));
+        self.announce(Event::Object(key));
+    }
+
+    /// Adds an address behind the host's back, or removes it.
+    pub fn set_address(&self, address: Address, is: bool) {
+        let link = address.link.clone();
+        let object = Object::Address(address);
+        match is {
+            true => self.lock().objects.insert(object.key(), object),
+            false => self.lock().objects.remove(&object.key()),
+        };
+        self.announce(Event::Addresses(link));
+    }
+
+    fn announce(&self, event: Event) {
+        // The receiver lives as long as `self`.
+        let _ = self.notify.send(event);
     }
 
     /// Closes all published ports, as the daemon's end does: they are its sockets.
@@ -122,6 +146,11 @@ impl Kernel for Simulated {
     async fn replace(&self, old: &Object, new: &Object) -> Result<Undo, Error> {
         let mut state = self.lock();
         state.count(new)?;
+        if let (Object::Shared(old), Object::Shared(new)) = (old, new) {
+            let link = Object::Link(new.link.clone());
+            state.objects.insert(link.key(), link);
+            return Ok(Undo::Replace(Object::Shared(old.clone()), Object::Shared(new.clone())));
+        }
         match (state.objects.get_mut(&new.key()), new) {
             // What the host does not know of a link that was there before stays.
             (Some(Object::Link(is)), Object::Link(new)) if new.adopted => is.up = new.up,
@@ -141,7 +170,13 @@ impl Kernel for Simulated {
                 let old = Sysctl { value, before: None, ..setting.clone() };
                 state.objects.insert(object.key(), Object::Sysctl(old));
             }
-            Object::Link(link) => drop(state.remove_link(&link.name)),
+            Object::Link(link) | Object::Shared(SharedLink { link, .. }) => {
+                drop(state.remove_link(&link.name));
+            }
+            Object::Proxy(proxy) => {
+                state.proxies.retain(|(link, _)| *link != proxy.link);
+                state.objects.remove(&object.key());
+            }
             Object::Firewall(entry) => drop(state.firewall.remove(entry)),
             _ => drop(state.objects.remove(&object.key())),
         }
@@ -184,6 +219,7 @@ impl Kernel for Simulated {
             routes: beside.routes.then(BTreeSet::new),
             neighbours: beside.neighbours.then(BTreeSet::new),
             fdb: beside.fdb.then(BTreeSet::new),
+            proxies: beside.proxies.then(|| state.proxies.clone()),
             ..Snapshot::default()
         };
         for object in state.objects.values() {
@@ -226,7 +262,11 @@ impl Kernel for Simulated {
                 {
                     snapshot.settings.insert(object.key(), setting.value.clone());
                 }
-                Object::Sysctl(_) | Object::Firewall(_) | Object::Port(_) => {}
+                Object::Shared(_)
+                | Object::Proxy(_)
+                | Object::Sysctl(_)
+                | Object::Firewall(_)
+                | Object::Port(_) => {}
             }
         }
         Ok(snapshot)
@@ -266,6 +306,11 @@ impl State {
                 if link.adopted {
                     return self.adopt(link);
                 }
+                if let LinkKind::Vlan { parent, .. } = &link.kind
+                    && !self.has_link(parent)
+                {
+                    return Err(Error::NoLink(parent.clone()));
+                }
                 if self.has_link(&link.name) {
                     return Err(taken(Errno::EXIST));
                 }
@@ -274,7 +319,9 @@ impl State {
                 {
                     return Err(taken(Errno::EXIST));
                 }
-                if let LinkKind::Macvlan { parent, .. } = &link.kind {
+                if let LinkKind::Macvlan { parent, .. } | LinkKind::Ipvlan { parent, .. } =
+                    &link.kind
+                {
                     if !self.has_link(parent) {
                         return Err(Error::NoLink(parent.clone()));
                     }
@@ -292,6 +339,21 @@ impl State {
                 {
                     return Err(Error::NoLink(master.clone()));
                 }
+            }
+            Object::Shared(SharedLink { link, .. }) => {
+                return match self.objects.get(&ObjectKey::link(&link.name)) {
+                    Some(Object::Link(is)) if is.alias == link.alias => Ok(Undo::Nothing),
+                    Some(_) => Err(refusal(object, Errno::EXIST)),
+                    None => {
+                        self.create(&Object::Link(link.clone()))?;
+                        Ok(Undo::Delete(object.clone()))
+                    }
+                };
+            }
+            Object::Proxy(proxy) => {
+                self.need_link(&proxy.link)?;
+                self.need_link(&proxy.of)?;
+                self.answer_for(proxy);
             }
             Object::Sysctl(_) => {
                 self.need_link(object.link())?;
@@ -360,13 +422,30 @@ impl State {
         objects.any(|object| matches!(object, Object::Link(link) if is_same(&link.kind)))
     }
 
-    /// Whether the parent of a macvlan link has one that shares it with nobody, or the new
-    /// one would not.
+    /// Makes a link answer for the addresses that another one has now.
+    fn answer_for(&mut self, proxy: &Proxy) {
+        self.proxies.retain(|(link, _)| *link != proxy.link);
+        let of = self.objects.values().filter_map(|object| match object {
+            Object::Address(address) if address.link == proxy.of => Some(address.net.addr()),
+            _ => None,
+        });
+        let new = of.filter(is_answered_for).map(|address| (proxy.link.clone(), address));
+        self.proxies.extend(new.collect::<Vec<_>>());
+    }
+
+    /// Whether the parent of a macvlan or ipvlan link has one that shares it with nobody, or
+    /// not with such a one.
     fn is_busy(&self, new: &LinkKind) -> bool {
-        let LinkKind::Macvlan { parent, mode } = new else { return false };
         let clashes = |kind: &LinkKind| {
-            matches!(kind, LinkKind::Macvlan { parent: p, mode: m }
-                if p == parent && [*mode, *m].contains(&MacvlanMode::Passthru))
+            let same = new.parent().is_some() && kind.parent() == new.parent();
+            same && match (kind, new) {
+                (LinkKind::Vlan { .. }, _) | (_, LinkKind::Vlan { .. }) => false,
+                (LinkKind::Macvlan { mode, .. }, LinkKind::Macvlan { mode: new, .. }) => {
+                    [*mode, *new].contains(&MacvlanMode::Passthru)
+                }
+                (LinkKind::Ipvlan { .. }, LinkKind::Ipvlan { .. }) => false,
+                _ => true,
+            }
         };
         let mut objects = self.objects.values();
         objects.any(|object| matches!(object, Object::Link(link) if clashes(&link.kind)))
@@ -398,6 +477,7 @@ impl State {
             return Vec::new();
         };
         self.objects.retain(|_, object| object.link() != name || matches!(object, Object::Port(_)));
+        self.proxies.retain(|(on, _)| on != name);
         for object in self.objects.values_mut() {
             if let Object::Link(port) = object
                 && port.master.as_ref() == Some(name)
@@ -406,7 +486,13 @@ impl State {
                 (port.hairpin, port.isolated) = (false, false);
             }
         }
-        [name.clone()].into_iter().chain(link.kind.peer().cloned()).collect()
+        let on_it = self.objects.values().filter_map(|object| match object {
+            Object::Link(link) if link.kind.parent() == Some(name) => Some(link.name.clone()),
+            _ => None,
+        });
+        let gone: Vec<LinkName> = on_it.collect();
+        let gone = gone.iter().flat_map(|link| self.remove_link(link)).collect::<Vec<_>>();
+        [name.clone()].into_iter().chain(link.kind.peer().cloned()).chain(gone).collect()
     }
 }
 
@@ -414,7 +500,7 @@ impl State {
 fn refusal(object: &Object, errno: Errno) -> Error {
     let source = Refusal::errno(errno);
     match object {
-        Object::Link(link) => {
+        Object::Link(link) | Object::Shared(SharedLink { link, .. }) => {
             Error::CreateLink { name: link.name.clone(), kind: link.kind.to_string(), source }
         }
         Object::Address(address) => {
@@ -426,6 +512,7 @@ fn refusal(object: &Object, errno: Errno) -> Error {
         Object::Neighbour(neighbour) => {
             Error::Neighbour { link: neighbour.link.clone(), address: neighbour.address, source }
         }
+        Object::Proxy(proxy) => Error::Proxy { link: proxy.link.clone(), source },
         Object::Fdb(entry) => Error::Fdb { link: entry.link.clone(), mac: entry.mac, source },
         Object::Sysctl(sysctl) => Error::Sysctl { path: sysctl.path(), source },
         Object::Firewall(_) => Error::Firewall(source),

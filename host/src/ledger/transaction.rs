@@ -14,6 +14,7 @@ mod error;
 mod links;
 mod objects;
 mod outside;
+mod parents;
 mod permit;
 mod ports;
 mod shared;
@@ -86,6 +87,8 @@ struct Inner {
     links: u32,
     /// Keys that no other call may take meanwhile.
     claims: Vec<Claim>,
+    /// While it is there, no other call takes what the driver's networks share.
+    sharing: Option<OwnedMutexGuard<()>>,
 }
 
 // === impl Transaction ===
@@ -229,6 +232,7 @@ impl Transaction {
             return Err(TxError::Ledger(error));
         }
         inner.closed = true;
+        inner.sharing = None;
         drop(inner);
         if dooms {
             // The kernel takes its time to delete a link (an RCU grace period, some 20 to
@@ -312,6 +316,7 @@ impl Shared {
         if let Err(error) = self.ledger.commit(changes, Lasting::Durable).await {
             tracing::error!(error = %crate::error::chain(&error), "cannot record what is left to undo");
         }
+        inner.sharing = None;
     }
 
     /// Makes an object and notes it.

@@ -31,6 +31,8 @@ fn error_out(error: &TxError) -> types::Error {
         TxError::Key | TxError::SettingName(_) => Invalid,
         TxError::NoBridge(_) | TxError::NothingToPublish(_) => Invalid,
         TxError::Vni(_) | TxError::NotOurAddress(_) | TxError::MixedNat(_) => Invalid,
+        TxError::Vlan(_) | TxError::NotAnEndpoints | TxError::NoParent(_) => Invalid,
+        TxError::NotVxlan(_) => Invalid,
         TxError::NotOfNetwork | TxError::Group | TxError::SharedKey => Invalid,
         TxError::ValueTooLong(_) | TxError::NotFollowed(_) => Invalid,
         TxError::TooManyPublished(_) | TxError::TooManyGroups(_) => Exhausted,

@@ -1,6 +1,6 @@
 //! A dispatcher on a kernel, and requests as an engine makes them.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use wasmnet::{
@@ -15,6 +15,9 @@ use wasmnet::{
     runtime::{Call, CallLimits, Compiler, Driver, Runtime, Settings},
     store::Store,
 };
+
+/// How long something may take that happens by itself.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A dispatcher with the built-in drivers on a kernel.
 pub struct Bench {
@@ -153,6 +156,11 @@ pub fn bridge() -> DriverName {
     "wasm-bridge".parse().unwrap()
 }
 
+/// The macvlan driver's name.
+pub fn macvlan() -> DriverName {
+    "wasm-macvlan".parse().unwrap()
+}
+
 /// The IPAM driver's name.
 pub fn ipam() -> DriverName {
     "wasm-ipam".parse().unwrap()
@@ -194,4 +202,16 @@ pub fn endpoint(number: u8, network: u8, host: u8) -> EndpointRequest {
         mac: None,
         options: Options::new(),
     }
+}
+
+/// Waits for something that happens by itself.
+pub async fn until(what: &str, state: impl AsyncFn() -> bool) {
+    let reached = async {
+        while !state().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| {
+        panic!("waited too long until {what}");
+    });
 }

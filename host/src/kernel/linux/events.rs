@@ -123,7 +123,11 @@ impl Listener {
             RouteNetlinkMessage::DelAddress(address) => {
                 let net = net_of(&address)?;
                 let link = self.name(address.header.index).await?;
+                let _ = self.events.send(Event::Addresses(link.clone()));
                 Some(Event::Object(ObjectKey::address(&link, net)))
+            }
+            RouteNetlinkMessage::NewAddress(address) => {
+                Some(Event::Addresses(self.name(address.header.index).await?))
             }
             RouteNetlinkMessage::DelRoute(route) => {
                 let (index, destination, gateway) = route_of(&route)?;

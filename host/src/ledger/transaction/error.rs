@@ -52,6 +52,18 @@ pub enum TxError {
         /// The port.
         port: u16,
     },
+    /// Only a tunnel endpoint has forwarding entries that lead to others.
+    #[error("link {0} is no VXLAN tunnel endpoint, so it forwards nothing to others")]
+    NotVxlan(LinkName),
+    /// No such VLAN identifier can be.
+    #[error("{0} is no VLAN identifier; use one from 1 to 4094")]
+    Vlan(u16),
+    /// What several networks may have is not an endpoint's.
+    #[error("a VLAN link is a network's; a call about an endpoint cannot make one")]
+    NotAnEndpoints,
+    /// The link is not made on another one.
+    #[error("link {0} is not made on another link whose addresses it could answer for")]
+    NoParent(LinkName),
     /// No link of the host has this address.
     #[error("{0} is not an address of this host; set node.address in the configuration")]
     NotOurAddress(IpAddr),

@@ -8,7 +8,7 @@ use super::{Inner, Shared, Transaction, TxError};
 use crate::{
     grants::Request,
     id::NetworkId,
-    kernel::{FirewallEntry, Object, ObjectKey, Subnet, Sysctl},
+    kernel::{FirewallEntry, LinkKind, Object, ObjectKey, Subnet, Sysctl},
     ledger::Entry,
 };
 
@@ -19,8 +19,11 @@ impl Transaction {
     pub async fn create(&self, object: Object) -> Result<(), TxError> {
         self.step(|shared, mut inner| {
             async move {
-                shared.link(&inner, object.link())?;
+                let (_, link) = shared.link(&inner, object.link())?;
                 match &object {
+                    Object::Fdb(_) if !matches!(link.kind, LinkKind::Vxlan { .. }) => {
+                        return Err(TxError::NotVxlan(link.name));
+                    }
                     Object::Sysctl(setting) => {
                         check_setting(setting)?;
                         shared.permit(&mut inner, Request::Sysctl(&setting.key))?;

@@ -121,6 +121,12 @@ impl neighbours::Host for CallState {
         CallState::remove(self, object).await
     }
 
+    async fn answer_for_parent(&mut self, link: Handle) -> Outcome<()> {
+        let link = self.link_name(&link)?;
+        let done = self.transaction()?.answer_for_parent(link).await;
+        Ok(done.map_err(|error| error_out(&error)))
+    }
+
     async fn add_forwarding(
         &mut self,
         link: Handle,

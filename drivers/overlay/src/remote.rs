@@ -8,7 +8,7 @@
 //! Two hosts may publish the same address for a moment, when a container moves: the later
 //! one has it.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use wasmnet_sdk::{
     Error, ErrorCode, IpAddress, Network, Progress, cluster,
@@ -25,8 +25,13 @@ use crate::{
 /// What stands before an entry's key in the store.
 const PROGRAMMED: &str = "programmed/";
 
-/// How many are programmed in one call, which may do only so much in the kernel.
-const AT_ONCE: usize = 100;
+/// How much is done to the kernel in one call, which may do 1024 things. One endpoint takes
+/// less, since its record has 4 KiB at most.
+const STEPS: usize = 500;
+
+/// So many keys are looked up one by one, each of which counts as one of those things; of more,
+/// all of the group are read at once.
+const FEW: usize = 32;
 
 /// An endpoint of another host, as it is or is to be programmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,43 +49,68 @@ pub fn follow(network: &Network, group: &str, keys: Option<&[String]>) -> Result
     }
     let vtep = links::open(network::VTEP)?;
     let here = cluster::this_node()?.id;
-    let keys: BTreeSet<String> = match keys {
-        Some(keys) => keys.iter().cloned().collect(),
-        None => {
-            let programmed = store::keys(store::Scope::Network, PROGRAMMED)?;
-            let programmed = programmed.iter().filter_map(|key| key.strip_prefix(PROGRAMMED));
-            let entries = cluster::entries(group, None)?;
-            programmed
-                .map(str::to_owned)
-                .chain(entries.into_iter().map(|entry| entry.key))
-                .collect()
-        }
-    };
-    let mut programmed = 0;
-    for key in keys.iter().filter(|key| key.starts_with(ENDPOINT)) {
-        let wanted = wanted(network, group, key, &here)?;
+    let entries = entries(group, keys)?;
+    let mut steps = 0;
+    for (key, entries) in entries.into_iter().filter(|(key, _)| key.starts_with(ENDPOINT)) {
+        let wanted = wanted(network, &key, entries, &here);
         let is = store::get(store::Scope::Network, &format!("{PROGRAMMED}{key}"))?;
         let is = is.as_deref().and_then(Remote::read);
         if is != wanted {
-            if programmed == AT_ONCE {
+            let takes: usize = [&is, &wanted].into_iter().flatten().map(Remote::steps).sum();
+            if steps > 0 && steps + takes > STEPS {
                 return Ok(Progress::More);
             }
-            program(&vtep, key, is.as_ref(), wanted.as_ref())?;
-            programmed += 1;
+            program(&vtep, &key, is.as_ref(), wanted.as_ref())?;
+            steps += takes;
         }
     }
     Ok(Progress::Done)
 }
 
-/// What should stand for a key; none if nobody else has it.
-fn wanted(network: &Network, group: &str, key: &str, here: &str) -> Result<Option<Remote>, Error> {
-    let entries = cluster::entries(group, Some(key))?;
-    let is_ours = entries.iter().any(|entry| entry.node.id == here);
-    let Some(latest) = entries.into_iter().max_by_key(|entry| entry.revision) else {
-        return Ok(None);
+/// What the hosts publish under these keys, or under any; and nothing under those that
+/// something is programmed for.
+fn entries(
+    group: &str,
+    keys: Option<&[String]>,
+) -> Result<BTreeMap<String, Vec<cluster::Entry>>, Error> {
+    let mut found: BTreeMap<String, Vec<cluster::Entry>> = match keys {
+        Some(keys) => keys.iter().map(|key| (key.clone(), Vec::new())).collect(),
+        None => {
+            let programmed = store::keys(store::Scope::Network, PROGRAMMED)?;
+            let programmed = programmed.iter().filter_map(|key| key.strip_prefix(PROGRAMMED));
+            programmed.map(|key| (key.to_owned(), Vec::new())).collect()
+        }
     };
+    match keys {
+        Some(keys) if keys.len() <= FEW => {
+            for (key, entries) in &mut found {
+                *entries = cluster::entries(group, Some(key))?;
+            }
+        }
+        keys => {
+            for entry in cluster::entries(group, None)? {
+                if let Some(entries) = found.get_mut(&entry.key) {
+                    entries.push(entry);
+                } else if keys.is_none() {
+                    found.insert(entry.key.clone(), vec![entry]);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What should stand for a key with these entries; none if nobody else has it.
+fn wanted(
+    network: &Network,
+    key: &str,
+    entries: Vec<cluster::Entry>,
+    here: &str,
+) -> Option<Remote> {
+    let is_ours = entries.iter().any(|entry| entry.node.id == here);
+    let latest = entries.into_iter().max_by_key(|entry| entry.revision)?;
     if latest.node.id == here {
-        return Ok(None);
+        return None;
     }
     if is_ours {
         let (address, host) = (key.trim_start_matches(ENDPOINT), &latest.node.name);
@@ -96,7 +126,7 @@ fn wanted(network: &Network, group: &str, key: &str, here: &str) -> Result<Optio
         let line = format!("host {} publishes nonsense as {key}", latest.node.name);
         log::write(log::Level::Warn, &line);
     }
-    Ok(record.map(|record| Remote { record, vtep: latest.node.address.into() }))
+    record.map(|record| Remote { record, vtep: latest.node.address.into() })
 }
 
 /// Turns what stands into what should.
@@ -145,6 +175,11 @@ fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
 // === impl Remote ===
 
 impl Remote {
+    /// What it takes at most to program it, or to take it away.
+    fn steps(&self) -> usize {
+        self.record.addresses.len() + 1
+    }
+
     fn write(&self) -> Vec<u8> {
         [format!("vtep={}\n", self.vtep).as_bytes(), &self.record.write()].concat()
     }

@@ -140,9 +140,11 @@ async fn read(cluster: Arc<Cluster>, group: Group) {
                 pause = FIRST_PAUSE;
                 let entries =
                     rows.iter().filter_map(|row| entry_of(&cluster.settings.prefix, &group, row));
-                let view: View = entries
-                    .map(|entry| ((entry.key.clone(), entry.node.id.clone()), entry))
-                    .collect();
+                let mut view = View::new();
+                for entry in entries {
+                    let of_key = view.entry(entry.key.clone()).or_default();
+                    of_key.insert(entry.node.id.clone(), entry);
+                }
                 cluster.known.set_view(&group, view);
                 let Err(error) = watch(&cluster, &prefix, revision + 1, |changes| {
                     let changes = changes.into_iter();

@@ -18,7 +18,7 @@ use crate::{
 const KEYS_MAX: usize = 1024;
 
 /// Entries by key and node.
-pub(super) type View = BTreeMap<(String, NodeId), Entry>;
+pub(super) type View = BTreeMap<String, BTreeMap<NodeId, Entry>>;
 
 /// Nodes, and groups that are followed.
 #[derive(Debug, Default)]
@@ -70,8 +70,10 @@ impl Known {
     pub(super) fn entries(&self, group: &Group, key: Option<&str>) -> Option<Vec<Entry>> {
         let groups = self.lock();
         let view = groups.get(group)?.view.as_ref()?;
-        let wanted = |entry: &&Entry| key.is_none_or(|key| entry.key == key);
-        Some(view.values().filter(wanted).cloned().collect())
+        Some(match key {
+            Some(key) => view.get(key).into_iter().flat_map(BTreeMap::values).cloned().collect(),
+            None => view.values().flat_map(BTreeMap::values).cloned().collect(),
+        })
     }
 
     /// A group is going to be read.
@@ -121,12 +123,15 @@ impl Known {
         let Some(followed) = groups.get_mut(group) else { return };
         let Some(view) = &mut followed.view else { return };
         let mut keys = BTreeSet::new();
-        for (id, entry) in changes {
-            let key = id.0.clone();
+        for ((key, node), entry) in changes {
+            let of_key = view.entry(key.clone()).or_default();
             let before = match entry.clone() {
-                Some(entry) => view.insert(id, entry),
-                None => view.remove(&id),
+                Some(entry) => of_key.insert(node, entry),
+                None => of_key.remove(&node),
             };
+            if of_key.is_empty() {
+                view.remove(&key);
+            }
             // A node that has a new lease publishes again what is known already.
             let same =
                 |one: &Entry, other: &Entry| (&one.node, &one.value) == (&other.node, &other.value);

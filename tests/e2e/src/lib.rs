@@ -4,6 +4,7 @@
 
 mod daemon;
 mod nodes;
+mod others;
 mod plugin;
 mod site;
 mod sites;
@@ -14,9 +15,10 @@ mod units;
 pub use self::{
     daemon::{Daemon, binary, json, serve},
     nodes::{LEASE, Node, Nodes},
+    others::{Others, Remote},
     plugin::{Bench, Plugin, Reply, calls, driver_config},
     site::{Site, publish, without_jumps},
-    sites::Sites,
+    sites::{Sites, neighbours},
     tries::Tries,
     units::Unit,
 };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, thread, time::Duration};
 
 use serde_json::Value;
-use wasmnet_lab::{Etcd, Lab, wait_for};
+use wasmnet_lab::{Etcd, Host, Lab, wait_for};
 
 use crate::{Site, nodes::cluster_config};
 
@@ -69,7 +69,7 @@ impl Sites {
 
     /// The addresses and Ethernet addresses of the other hosts' endpoints on overlay networks,
     /// as the ledgers of those hosts have them.
-    fn expected(&self, of: &Site) -> BTreeSet<String> {
+    pub fn expected(&self, of: &Site) -> BTreeSet<String> {
         let others = self.sites.iter().filter(|site| site.host.name() != of.host.name());
         others.flat_map(Site::overlay_endpoints).collect()
     }
@@ -99,21 +99,9 @@ impl Site {
         endpoints.as_array().unwrap().iter().filter(overlay).flat_map(text).collect()
     }
 
-    /// "ADDRESS MAC" of all permanent neighbours on this host's VTEPs for which there is a
-    /// forwarding entry too.
+    /// "ADDRESS MAC" of all remote endpoints that are programmed here.
     pub fn neighbours(&self) -> BTreeSet<String> {
-        let neighbours =
-            self.host.sh("ip -4 neigh show nud permanent; ip -6 neigh show nud permanent");
-        let forwarding = self.host.sh("bridge fdb show");
-        let forwarded = |mac: &str| {
-            forwarding.lines().any(|line| line.starts_with(mac) && line.contains(" dst "))
-        };
-        let read = |line: &str| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let mac = *words.get(words.iter().position(|word| *word == "lladdr")? + 1)?;
-            forwarded(mac).then(|| format!("{} {mac}", words[0]))
-        };
-        neighbours.lines().filter_map(read).collect()
+        neighbours(&self.host)
     }
 
     /// Waits until these are the remote endpoints that are programmed here, and no others.
@@ -123,4 +111,20 @@ impl Site {
             if found == *expected { Ok(()) } else { Err(format!("{found:?}")) }
         });
     }
+}
+
+/// "ADDRESS MAC" of all permanent neighbours on a host's VTEPs for which there is a
+/// forwarding entry too.
+pub fn neighbours(host: &Host) -> BTreeSet<String> {
+    let neighbours = host.sh("ip -4 neigh show nud permanent; ip -6 neigh show nud permanent");
+    let forwarding = host.sh("bridge fdb show");
+    let forwarding = forwarding.lines().filter(|line| line.contains(" dst "));
+    let forwarded: BTreeSet<&str> =
+        forwarding.filter_map(|line| line.split_whitespace().next()).collect();
+    let read = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mac = *words.get(words.iter().position(|word| *word == "lladdr")? + 1)?;
+        forwarded.contains(mac).then(|| format!("{} {mac}", words[0]))
+    };
+    neighbours.lines().filter_map(read).collect()
 }

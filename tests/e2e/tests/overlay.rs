@@ -4,6 +4,8 @@
 mod faults;
 /// What users ask for, and what is refused.
 mod options;
+/// Many endpoints, and many at once.
+mod scale;
 /// What operators see of it: inspect and doctor.
 mod seen;
 /// Out of the network, and into it.

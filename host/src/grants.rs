@@ -12,6 +12,7 @@ mod authority;
 mod code;
 mod pattern;
 mod table;
+mod words;
 
 pub use self::{
     authority::{About, Authority, Permits, Request},

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::SystemTime};
 
 use super::{
     args::{Command, Driver, Endpoint, Global, Ipam, Network, Plan, Port},
-    doctor, events, ipam,
+    doctor, events, inspect, ipam,
     output::{self, duration},
     plan,
 };
@@ -29,6 +29,11 @@ pub(super) enum Error {
     /// More than one network's id begins so.
     #[error("more than one network's id begins with {0}; write more of it")]
     Ambiguous(String),
+    /// There is no such driver.
+    #[error(
+        "there is no driver {}; \"wasmnet driver ls\" shows them, and a file's path has a slash in it or ends in .wasm", .0.escape_default()
+    )]
+    NoDriver(String),
     /// Something is wrong with the host.
     #[error("something is wrong; see above")]
     Findings,
@@ -54,6 +59,7 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
     match command {
         // Not asked of a daemon.
         Command::Serve(_) | Command::Compile(_) | Command::Explain { .. } => Ok(()),
+        Command::New(_) | Command::Driver(Driver::Annotate(_)) => Ok(()),
         Command::Status => {
             let status: Status = get(&socket, "/v1/status").await?;
             if json { Ok(output::json(&status)?) } else { print_status(&status) }
@@ -94,6 +100,12 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
         Command::Driver(Driver::Ls) => {
             let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
             if json { Ok(output::json(&drivers)?) } else { print_drivers(&drivers) }
+        }
+        Command::Driver(Driver::Inspect { driver: wanted }) => {
+            let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
+            let found = drivers.iter().find(|driver| driver.name.as_str() == wanted);
+            let found = found.ok_or_else(|| Error::NoDriver(wanted.clone()))?;
+            if json { Ok(output::json(found)?) } else { Ok(inspect::print_view(found)?) }
         }
         Command::Events(wanted) => events::show(&socket, wanted, json).await,
         Command::Metrics => Ok(output::lines(&get_text(&socket, "/metrics").await?)?),

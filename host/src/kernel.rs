@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 
 pub use self::{
-    error::{Error, Refusal},
+    error::{Error, Refusal, out_of_memory},
     name::{InvalidLinkName, LinkName},
     object::{
         Access, Address, DEFAULT_MTU, Fdb, FirewallEntry, Link, LinkKind, MacvlanMode, Neighbour,

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 
 pub use self::{
-    error::{Error, Refusal},
+    error::{Error, Refusal, out_of_memory},
     link::{DEFAULT_MTU, IpvlanFlag, IpvlanMode, Link, LinkKind, MacvlanMode, SharedLink},
     name::{InvalidLinkName, LinkName},
     object::{

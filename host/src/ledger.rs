@@ -146,7 +146,8 @@ pub enum Error {
 
 impl Ledger {
     /// Reads everything in a store.
-    pub fn open(store: Store) -> Result<Self, Error> {
+    pub fn open(store: impl Into<Arc<Store>>) -> Result<Self, Error> {
+        let store = store.into();
         let mut state = load::load(&store)?;
         if state.node_id.is_none() {
             let id = NodeId::random().map_err(Error::NodeId)?;
@@ -155,7 +156,7 @@ impl Ledger {
             state.node_id = Some(id);
         }
         Ok(Self {
-            store: Arc::new(store),
+            store,
             state: RwLock::new(state),
             reaped: Notify::new(),
             reaping: tokio::sync::Mutex::default(),

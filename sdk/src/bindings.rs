@@ -7,7 +7,7 @@
 /// Everything a network driver imports and exports.
 pub mod network {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         world: "network-plugin",
         pub_export_macro: true,
         export_macro_name: "export_network",
@@ -20,7 +20,7 @@ pub mod network {
 /// Everything an IPAM driver imports and exports.
 pub mod ipam {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         world: "ipam-plugin",
         pub_export_macro: true,
         export_macro_name: "export_ipam",

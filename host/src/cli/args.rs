@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use ipnet::IpNet;
 
@@ -57,7 +57,7 @@ pub enum Command {
     /// Show addresses of containers: pools, who has what, what is free
     #[command(subcommand)]
     Ipam(Ipam),
-    /// Show drivers, and let a failing one be called again
+    /// Show drivers, look into their files, and let a failing one be called again
     #[command(subcommand)]
     Driver(Driver),
     /// Say what is wrong on this host, and what to do about it
@@ -70,6 +70,8 @@ pub enum Command {
         /// The code, as in "denied-route"; without one, all of them
         code: Option<String>,
     },
+    /// Make the crate of a new driver in Rust, with tests
+    New(New),
     /// Compile a component; the daemon's own process for it
     #[command(hide = true)]
     Compile(Compile),
@@ -209,17 +211,56 @@ pub enum Ipam {
     },
 }
 
+/// Options of `new`.
+#[derive(Debug, ClapArgs)]
+pub struct New {
+    /// What the crate, its folder and the driver are called
+    pub name: String,
+    /// What it begins with
+    #[arg(long, value_enum, default_value_t = Template::Blank)]
+    pub template: Template,
+    /// A checkout of wasmnet, or the SDK's folder in it, in place of the released SDK
+    #[arg(long, value_name = "PATH")]
+    pub sdk: Option<PathBuf>,
+}
+
+/// What a new driver begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// A network driver: a bridge with NAT and published ports
+    Bridge,
+    /// An IPAM driver: the lowest free address of subnets that the user chooses
+    Ipam,
+    /// A network driver that connects containers, and nothing more
+    Blank,
+}
+
+/// Options of `driver annotate`.
+#[derive(Debug, ClapArgs)]
+pub struct Annotate {
+    /// The component
+    pub file: PathBuf,
+    /// What it says of itself, in TOML: name, version, description and a table "grants"
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+    /// Where the annotated component goes [default: where it was]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// About drivers.
 #[derive(Debug, Subcommand)]
 pub enum Driver {
     /// List drivers
     Ls,
-    /// Show what a component asks for and is
+    /// Say what a driver is, what it wants, and for which contract it is made
     Inspect {
-        /// A component's file, or the name of a driver
-        #[arg(value_name = "FILE|DRIVER")]
-        what: String,
+        /// Its file, or the name of one of the daemon's
+        #[arg(value_name = "FILE|NAME")]
+        driver: String,
     },
+    /// Write a manifest into a component, in the place of the one it has
+    Annotate(Annotate),
     /// Install a driver: shows what it asks for, and asks whether it may
     Install(Install),
     /// Put another component in the place of a driver's; networks and calls go on

@@ -1,4 +1,4 @@
-//! `wasmnet driver install`, `upgrade`, `remove`, `inspect`.
+//! `wasmnet driver install`, `upgrade`, `remove`, `push`.
 //!
 //! What is installed is two files: the component, under a name that its digest is part of,
 //! and the operator's file in `drivers.d`, which the daemon is then told to read. If the
@@ -13,13 +13,14 @@ use std::{
     path::Path,
 };
 
-use serde::Serialize;
-
-pub(super) use self::{files::Error as FilesError, source::Error as SourceError};
+pub(super) use self::{
+    files::Error as FilesError,
+    source::{Error as SourceError, is_reference},
+};
 use self::{files::Installed, source::Fetched};
 use super::{
     args::{Install, Leave, Push, Upgrade},
-    output,
+    inspect, output,
     show::Error,
 };
 use crate::{
@@ -30,29 +31,17 @@ use crate::{
     config::{Config, Digest},
     grants::Grants,
     id::DriverName,
-    runtime::Manifest,
+    runtime::{Facts, Manifest},
 };
-
-/// A component, looked at from outside: nothing of it runs.
-#[derive(Debug, Serialize)]
-struct Seen {
-    name: String,
-    version: String,
-    description: String,
-    digest: String,
-    size: usize,
-    imports: Vec<String>,
-    wants: Grants,
-}
 
 /// Installs a driver.
 pub(super) async fn install(socket: &Path, options: &Install, json: bool) -> Result<(), Error> {
     let Install { source, name, leave } = options;
     let fetched = fetch(source, leave).await?;
-    let seen = Seen::of(&fetched.bytes)?;
+    let seen = look(&fetched.bytes)?;
     let name = match name {
         Some(name) => name.clone(),
-        None => seen.name.parse().map_err(|_| FilesError::NoName)?,
+        None => manifest(&seen).name.parse().map_err(|_| FilesError::NoName)?,
     };
     let status: Status = get(socket, "/v1/status").await?;
     if status.drivers.iter().any(|driver| driver.name == name) {
@@ -61,7 +50,8 @@ pub(super) async fn install(socket: &Path, options: &Install, json: bool) -> Res
     let signer = check_trust(&status.config, &fetched)?;
     ask(&name, &seen, signer.as_deref(), &Grants::default(), leave)?;
     let installed = Installed::of(&status.config, &name);
-    let undo = installed.write(&leave.components, &fetched, &seen.digest, &seen.wants)?;
+    let undo =
+        installed.write(&leave.components, &fetched, &digest(&seen), &manifest(&seen).grants)?;
     finish(socket, &name, undo, "installed", json).await
 }
 
@@ -69,13 +59,14 @@ pub(super) async fn install(socket: &Path, options: &Install, json: bool) -> Res
 pub(super) async fn upgrade(socket: &Path, options: &Upgrade, json: bool) -> Result<(), Error> {
     let Upgrade { name, source, leave } = options;
     let fetched = fetch(source, leave).await?;
-    let seen = Seen::of(&fetched.bytes)?;
+    let seen = look(&fetched.bytes)?;
     let status: Status = get(socket, "/v1/status").await?;
     let installed = Installed::of(&status.config, name);
     let granted = installed.grants()?;
     let signer = check_trust(&status.config, &fetched)?;
     ask(name, &seen, signer.as_deref(), &granted, leave)?;
-    let undo = installed.write(&leave.components, &fetched, &seen.digest, &seen.wants)?;
+    let undo =
+        installed.write(&leave.components, &fetched, &digest(&seen), &manifest(&seen).grants)?;
     finish(socket, name, undo, "upgraded", json).await
 }
 
@@ -86,16 +77,10 @@ pub(super) async fn remove(socket: &Path, name: &DriverName, json: bool) -> Resu
     finish(socket, name, undo, "removed", json).await
 }
 
-/// Shows what a component is and asks for.
-pub(super) async fn inspect(socket: &Path, what: &str, json: bool) -> Result<(), Error> {
-    let seen = if Path::new(what).exists() || source::is_reference(what) {
-        Seen::of(&source::fetch(what).await?.bytes)?
-    } else {
-        let drivers: Vec<DriverView> = get(socket, "/v1/drivers").await?;
-        let found = drivers.into_iter().find(|driver| driver.name.as_str() == what);
-        found.map(Seen::from).ok_or_else(|| FilesError::NoDriver(what.to_owned()))?
-    };
-    if json { Ok(output::json(&seen)?) } else { Ok(output::lines(&seen.text())?) }
+/// Says what a component in a registry is.
+pub(super) async fn inspect(reference: &str, json: bool) -> Result<(), Error> {
+    let fetched = source::fetch(reference).await?;
+    Ok(inspect::component(Path::new(reference), &fetched.bytes, json)?)
 }
 
 /// Has the daemon read its files again.
@@ -112,13 +97,13 @@ pub(super) async fn reload(socket: &Path, json: bool) -> Result<(), Error> {
 pub(super) async fn push(options: &Push, json: bool) -> Result<(), Error> {
     let Push { file, reference } = options;
     let fetched = source::read(file)?;
-    let seen = Seen::of(&fetched.bytes)?;
+    let seen = look(&fetched.bytes)?;
     let pushed = source::push(&fetched, &seen, reference).await?;
-    let view = serde_json::json!({ "reference": pushed, "component": seen.digest });
+    let view = serde_json::json!({ "reference": pushed, "component": digest(&seen) });
     if json {
         return Ok(output::json(&view)?);
     }
-    Ok(output::lines(&format!("pushed {pushed}\ncomponent {}", seen.digest))?)
+    Ok(output::lines(&format!("pushed {pushed}\ncomponent {}", digest(&seen)))?)
 }
 
 /// Who has signed it, if somebody has. Now and not only when the daemon loads it, so that
@@ -127,6 +112,21 @@ fn check_trust(config: &Path, fetched: &Fetched) -> Result<Option<String>, Error
     let config = Config::load(config.exists().then_some(config)).map_err(FilesError::Config)?;
     let signer = config.trust.check(&fetched.bytes, fetched.signature.as_deref());
     Ok(signer.map_err(FilesError::Trust)?)
+}
+
+/// What a component says by its bytes; what this host cannot run is refused.
+fn look(bytes: &[u8]) -> Result<Facts, FilesError> {
+    let facts = Facts::read(bytes).map_err(FilesError::Component)?;
+    facts.check().map_err(FilesError::Component)?;
+    Ok(facts)
+}
+
+fn manifest(facts: &Facts) -> Manifest {
+    facts.manifest.clone().unwrap_or_default()
+}
+
+fn digest(facts: &Facts) -> String {
+    format!("sha256:{}", facts.digest)
 }
 
 async fn fetch(from: &str, leave: &Leave) -> Result<Fetched, Error> {
@@ -167,20 +167,20 @@ async fn finish(
 /// Asks whether a driver may do what it was not granted yet.
 fn ask(
     name: &DriverName,
-    seen: &Seen,
+    seen: &Facts,
     signer: Option<&str>,
     granted: &Grants,
     leave: &Leave,
 ) -> Result<(), Error> {
-    let had = granted.in_words();
+    let had = granted.words();
     let new: Vec<String> =
-        seen.wants.in_words().into_iter().filter(|words| !had.contains(words)).collect();
+        manifest(seen).grants.words().into_iter().filter(|words| !had.contains(words)).collect();
     if new.is_empty() || leave.grant_all_permissions {
         return Ok(());
     }
     let wants = new.iter().map(|words| format!("  - {words}\n")).collect::<String>();
     let signed = signer.map_or("not signed".to_owned(), |signer| format!("signed by {signer}"));
-    let text = format!("driver {name} ({}, {signed}) wants to\n{wants}", seen.digest);
+    let text = format!("driver {name} ({}, {signed}) wants to\n{wants}", digest(seen));
     if !io::stdin().is_terminal() {
         return Err(FilesError::NotAsked { text }.into());
     }
@@ -192,44 +192,5 @@ fn ask(
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err(FilesError::Refused(name.clone()).into()),
-    }
-}
-
-// === impl Seen ===
-
-impl Seen {
-    fn of(bytes: &[u8]) -> Result<Self, FilesError> {
-        let imports = source::imports(bytes).ok_or(FilesError::NotAComponent)?;
-        let manifest = Manifest::of(bytes).map_err(FilesError::Manifest)?;
-        let Manifest { name, version, description, grants: wants } = manifest;
-        let (digest, size) = (Digest::of(bytes).to_string(), bytes.len());
-        Ok(Self { name, version, description, digest, size, imports, wants })
-    }
-
-    fn text(&self) -> String {
-        let Self { name, version, description, digest, size, imports, wants } = self;
-        let mut text = format!("{name} {version}: {description}\ndigest:  {digest}\n");
-        if *size > 0 {
-            text.push_str(&format!("size:    {} KiB\n", size.div_ceil(1024)));
-        }
-        text.push_str(&format!("imports: {}\n", imports.join(", ")));
-        let words = wants.in_words();
-        if words.is_empty() {
-            text.push_str("It asks for no grants.");
-        } else {
-            text.push_str("It asks to\n");
-            text.push_str(
-                &words.iter().map(|words| format!("  - {words}")).collect::<Vec<_>>().join("\n"),
-            );
-        }
-        text
-    }
-}
-
-impl From<DriverView> for Seen {
-    fn from(view: DriverView) -> Self {
-        let DriverView { name, version, description, digest, imports, wanted, .. } = view;
-        let (name, digest) = (name.to_string(), format!("sha256:{digest}"));
-        Self { name, version, description, digest, size: 0, imports, wants: wanted }
     }
 }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::SystemTime};
 
 use super::{
     args::{Command, Driver, Endpoint, Global, Ipam, Network, Plan, Port},
-    doctor, driver, events, ipam,
+    doctor, driver, events, inspect, ipam,
     output::{self, duration},
     plan,
 };
@@ -32,9 +32,17 @@ pub(super) enum Error {
     /// A component cannot be had.
     #[error(transparent)]
     Source(#[from] driver::SourceError),
+    /// Nothing can be said of a component.
+    #[error(transparent)]
+    Inspect(#[from] inspect::Error),
     /// A driver's files stay as they were.
     #[error(transparent)]
     Files(#[from] driver::FilesError),
+    /// There is no such driver.
+    #[error(
+        "there is no driver {}; \"wasmnet driver ls\" shows them, and a file's path has a slash in it or ends in .wasm", .0.escape_default()
+    )]
+    NoDriver(String),
     /// Something is wrong with the host.
     #[error("something is wrong; see above")]
     Findings,
@@ -60,6 +68,7 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
     match command {
         // Not asked of a daemon.
         Command::Serve(_) | Command::Compile(_) | Command::Explain { .. } => Ok(()),
+        Command::New(_) | Command::Driver(Driver::Annotate(_)) => Ok(()),
         Command::Status => {
             let status: Status = get(&socket, "/v1/status").await?;
             if json { Ok(output::json(&status)?) } else { print_status(&status) }
@@ -101,9 +110,17 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
             let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
             if json { Ok(output::json(&drivers)?) } else { print_drivers(&drivers) }
         }
+        Command::Driver(Driver::Inspect { driver: wanted }) if driver::is_reference(wanted) => {
+            driver::inspect(wanted, json).await
+        }
+        Command::Driver(Driver::Inspect { driver: wanted }) => {
+            let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
+            let found = drivers.iter().find(|driver| driver.name.as_str() == wanted);
+            let found = found.ok_or_else(|| Error::NoDriver(wanted.clone()))?;
+            if json { Ok(output::json(found)?) } else { Ok(inspect::print_view(found)?) }
+        }
         Command::Events(wanted) => events::show(&socket, wanted, json).await,
         Command::Metrics => Ok(output::lines(&get_text(&socket, "/metrics").await?)?),
-        Command::Driver(Driver::Inspect { what }) => driver::inspect(&socket, what, json).await,
         Command::Driver(Driver::Install(options)) => driver::install(&socket, options, json).await,
         Command::Driver(Driver::Upgrade(options)) => driver::upgrade(&socket, options, json).await,
         Command::Driver(Driver::Remove { name }) => driver::remove(&socket, name, json).await,

@@ -169,17 +169,7 @@ impl Grants {
 impl Request<'_> {
     fn describe(self) -> (Code, String) {
         match self {
-            Self::Link(kind) => {
-                let kind = match kind {
-                    Kind::Bridge => "bridges",
-                    Kind::Veth => "veth pairs",
-                    Kind::Vxlan => "VXLAN tunnel endpoints",
-                    Kind::Macvlan => "macvlan links",
-                    Kind::Ipvlan => "ipvlan links",
-                    Kind::Vlan => "VLAN links",
-                };
-                (Code::DeniedLinkKind, format!("make {kind}"))
-            }
+            Self::Link(kind) => (Code::DeniedLinkKind, format!("make {}", kind.words())),
             Self::Name(name) => (
                 Code::DeniedLinkName,
                 format!("call a link {name}, a name that no option of the network has"),

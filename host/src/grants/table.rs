@@ -71,22 +71,6 @@ pub enum Kind {
     Vlan,
 }
 
-// === impl Kind ===
-
-impl Kind {
-    /// As ip-link(8) spells it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bridge => "bridge",
-            Self::Veth => "veth",
-            Self::Vxlan => "vxlan",
-            Self::Macvlan => "macvlan",
-            Self::Ipvlan => "ipvlan",
-            Self::Vlan => "vlan",
-        }
-    }
-}
-
 fn is_false(flag: &bool) -> bool {
     !flag
 }

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use ipnet::IpNet;
 use rustix::io::Errno;
 
-use super::LinkName;
+use super::{LinkName, Object, SharedLink};
 use crate::model::Protocol;
 
 /// Why the kernel said no.
@@ -210,6 +210,11 @@ pub enum Error {
     NotReplaceable(super::ObjectKey),
 }
 
+/// What a kernel says that has no memory.
+pub fn out_of_memory() -> Refusal {
+    Refusal::errno(Errno::NOMEM)
+}
+
 fn extack(sentence: &Option<String>) -> String {
     sentence.as_ref().map(|sentence| format!(" ({sentence})")).unwrap_or_default()
 }
@@ -248,6 +253,32 @@ impl Refusal {
 // === impl Error ===
 
 impl Error {
+    /// Making or changing an object was refused.
+    pub fn refused(object: &Object, source: Refusal) -> Self {
+        match object {
+            Object::Link(link) | Object::Shared(SharedLink { link, .. }) => {
+                Self::CreateLink { name: link.name.clone(), kind: link.kind.to_string(), source }
+            }
+            Object::Address(address) => {
+                Self::Address { link: address.link.clone(), net: address.net, source }
+            }
+            Object::Route(route) => {
+                Self::Route { link: route.link.clone(), destination: route.destination, source }
+            }
+            Object::Neighbour(entry) => {
+                Self::Neighbour { link: entry.link.clone(), address: entry.address, source }
+            }
+            Object::Proxy(proxy) => Self::Proxy { link: proxy.link.clone(), source },
+            Object::Fdb(entry) => Self::Fdb { link: entry.link.clone(), mac: entry.mac, source },
+            Object::Sysctl(sysctl) => Self::Sysctl { path: sysctl.path(), source },
+            Object::Firewall(_) => Self::Firewall(source),
+            Object::Port(port) => match port.host {
+                Some(host) => Self::Port { protocol: port.protocol, host, source },
+                None => Self::Firewall(source),
+            },
+        }
+    }
+
     /// Whether there is one of that name already.
     pub fn is_exists(&self) -> bool {
         matches!(

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Address, Beside, DEFAULT_MTU, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry,
     Kernel, Link, LinkKind, LinkName, MacvlanMode, Object, ObjectKey, ObservedLink, Port, Proxy,
-    Refusal, SharedLink, Snapshot, Sysctl, Undo, snapshot::is_answered_for,
+    Refusal, SharedLink, Snapshot, Sysctl, Undo, out_of_memory, snapshot::is_answered_for,
 };
 
 /// A kernel in memory.
@@ -343,7 +343,7 @@ impl State {
             Object::Shared(SharedLink { link, .. }) => {
                 return match self.objects.get(&ObjectKey::link(&link.name)) {
                     Some(Object::Link(is)) if is.alias == link.alias => Ok(Undo::Nothing),
-                    Some(_) => Err(refusal(object, Errno::EXIST)),
+                    Some(_) => Err(Error::refused(object, Refusal::errno(Errno::EXIST))),
                     None => {
                         self.create(&Object::Link(link.clone()))?;
                         Ok(Undo::Delete(object.clone()))
@@ -366,13 +366,13 @@ impl State {
             Object::Port(port) => {
                 self.need_link(object.link())?;
                 if self.clashes(port) {
-                    return Err(refusal(object, Errno::ADDRINUSE));
+                    return Err(Error::refused(object, Refusal::errno(Errno::ADDRINUSE)));
                 }
             }
             _ => {
                 self.need_link(object.link())?;
                 if self.objects.contains_key(&key) {
-                    return Err(refusal(object, Errno::EXIST));
+                    return Err(Error::refused(object, Refusal::errno(Errno::EXIST)));
                 }
             }
         }
@@ -393,16 +393,13 @@ impl State {
     }
 
     fn count(&mut self, object: &Object) -> Result<(), Error> {
-        self.tick().map_err(|source| match source.as_errno() {
-            Some(errno) => refusal(object, errno),
-            None => Error::Firewall(source),
-        })
+        self.tick().map_err(|refusal| Error::refused(object, refusal))
     }
 
     fn tick(&mut self) -> Result<(), Refusal> {
         let now = self.verbs;
         self.verbs += 1;
-        if self.failing.contains(&now) { Err(Refusal::errno(Errno::NOMEM)) } else { Ok(()) }
+        if self.failing.contains(&now) { Err(out_of_memory()) } else { Ok(()) }
     }
 
     fn has_link(&self, name: &LinkName) -> bool {
@@ -493,32 +490,5 @@ impl State {
         let gone: Vec<LinkName> = on_it.collect();
         let gone = gone.iter().flat_map(|link| self.remove_link(link)).collect::<Vec<_>>();
         [name.clone()].into_iter().chain(link.kind.peer().cloned()).chain(gone).collect()
-    }
-}
-
-/// The error Linux's implementation would give for this object.
-fn refusal(object: &Object, errno: Errno) -> Error {
-    let source = Refusal::errno(errno);
-    match object {
-        Object::Link(link) | Object::Shared(SharedLink { link, .. }) => {
-            Error::CreateLink { name: link.name.clone(), kind: link.kind.to_string(), source }
-        }
-        Object::Address(address) => {
-            Error::Address { link: address.link.clone(), net: address.net, source }
-        }
-        Object::Route(route) => {
-            Error::Route { link: route.link.clone(), destination: route.destination, source }
-        }
-        Object::Neighbour(neighbour) => {
-            Error::Neighbour { link: neighbour.link.clone(), address: neighbour.address, source }
-        }
-        Object::Proxy(proxy) => Error::Proxy { link: proxy.link.clone(), source },
-        Object::Fdb(entry) => Error::Fdb { link: entry.link.clone(), mac: entry.mac, source },
-        Object::Sysctl(sysctl) => Error::Sysctl { path: sysctl.path(), source },
-        Object::Firewall(_) => Error::Firewall(source),
-        Object::Port(port) => match port.host {
-            Some(host) => Error::Port { protocol: port.protocol, host, source },
-            None => Error::Firewall(source),
-        },
     }
 }

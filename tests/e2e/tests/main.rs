@@ -16,6 +16,8 @@ mod coexist;
 mod doctor;
 /// What others do to our objects while containers run.
 mod drift;
+/// Other people's drivers: made, tested, looked at and shipped.
+mod drivers;
 /// Drivers that fail: one sentence in time, nothing left, nobody else notices.
 mod failing_drivers;
 /// Drivers that attack: denied or contained, and nobody else notices.

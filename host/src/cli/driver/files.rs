@@ -30,20 +30,14 @@ pub(in crate::cli) enum Error {
         "there is a driver {0} already; \"wasmnet driver upgrade\" changes its component, --name gives this one another name"
     )]
     Exists(DriverName),
-    /// There is no such driver.
-    #[error("there is no file and no driver {0}; \"wasmnet driver ls\" shows the drivers")]
-    NoDriver(String),
     /// Somebody else's file.
     #[error(
         "driver {0} was not installed: it is built in, or part of the daemon's config file; change it there"
     )]
     NotInstalled(DriverName),
-    /// It is something else.
-    #[error("this is no WebAssembly component")]
-    NotAComponent,
-    /// What it says of itself makes no sense.
-    #[error("the component's manifest cannot be read")]
-    Manifest(#[source] LoadError),
+    /// It cannot be a driver of this host's.
+    #[error("this cannot be installed")]
+    Component(#[source] LoadError),
     /// It is another component.
     #[error("the component's digest is {is}, and not {wanted}")]
     Digest {

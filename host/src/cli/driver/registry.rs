@@ -18,8 +18,8 @@ use oci_client::{
 };
 use serde_json::json;
 
-use super::{Seen, source::Fetched};
-use crate::runtime::COMPONENT_MAX;
+use super::source::Fetched;
+use crate::runtime::{COMPONENT_MAX, Facts};
 
 /// The one layer of a component's image.
 const LAYER: &str = "application/wasm";
@@ -94,23 +94,24 @@ pub(super) async fn pull(text: &str) -> Result<Fetched, Error> {
 }
 
 /// Pushes a component and says what it can be pulled as, whatever its tag will be.
-pub(super) async fn push(fetched: &Fetched, seen: &Seen, text: &str) -> Result<String, Error> {
+pub(super) async fn push(fetched: &Fetched, seen: &Facts, text: &str) -> Result<String, Error> {
     let reference = parse(text)?;
     let auth = credentials(&reference)?;
     let config = json!({
         "created": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         "architecture": "wasm",
         "os": "wasip2",
-        "layerDigests": [&seen.digest],
-        "component": { "imports": &seen.imports, "exports": [], "target": null },
+        "layerDigests": [format!("sha256:{}", seen.digest)],
+        "component": { "imports": seen.capabilities(), "exports": seen.roles(), "target": null },
     });
     let config = serde_json::to_vec(&config).map_err(Error::Describe)?;
     let config = Config::new(config, CONFIG.to_owned(), None);
     let layers = [ImageLayer::new(fetched.bytes.clone(), LAYER.to_owned(), None)];
+    let manifest = seen.manifest.clone().unwrap_or_default();
     let mut annotations = BTreeMap::from([
-        ("org.opencontainers.image.title".to_owned(), seen.name.clone()),
-        ("org.opencontainers.image.version".to_owned(), seen.version.clone()),
-        ("org.opencontainers.image.description".to_owned(), seen.description.clone()),
+        ("org.opencontainers.image.title".to_owned(), manifest.name),
+        ("org.opencontainers.image.version".to_owned(), manifest.version),
+        ("org.opencontainers.image.description".to_owned(), manifest.description),
     ]);
     if let Some(signature) = &fetched.signature {
         // Canonical JSON has no line breaks in texts.

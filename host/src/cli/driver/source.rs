@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wasmparser::{Encoding, Parser, Payload};
-
-use super::{Seen, registry};
-use crate::{runtime::COMPONENT_MAX, trust::signature_of};
+use super::registry;
+use crate::{
+    runtime::{COMPONENT_MAX, Facts},
+    trust::signature_of,
+};
 
 /// What a reference to a registry begins with.
 const OCI: &str = "oci://";
@@ -40,7 +41,7 @@ pub(super) struct Fetched {
 }
 
 /// Whether this is a reference to a registry.
-pub(super) fn is_reference(what: &str) -> bool {
+pub(in crate::cli) fn is_reference(what: &str) -> bool {
     what.starts_with(OCI)
 }
 
@@ -72,33 +73,7 @@ pub(super) fn read(path: &Path) -> Result<Fetched, Error> {
 }
 
 /// Pushes a component, and says where it is now, with its digest.
-pub(super) async fn push(fetched: &Fetched, seen: &Seen, to: &str) -> Result<String, Error> {
+pub(super) async fn push(fetched: &Fetched, seen: &Facts, to: &str) -> Result<String, Error> {
     let reference = to.strip_prefix(OCI).unwrap_or(to);
     Ok(format!("{OCI}{}", registry::push(fetched, seen, reference).await?))
-}
-
-/// What a component imports of the contract ("links", "firewall"); none if it is no
-/// component. Only read, not run.
-pub(super) fn imports(bytes: &[u8]) -> Option<Vec<String>> {
-    let (mut imports, mut depth, mut component) = (Vec::new(), 0_usize, false);
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.ok()? {
-            Payload::Version { encoding: Encoding::Component, .. } if depth == 0 => {
-                component = true;
-            }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    imports.push(import.ok()?.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    let ours = |name: String| {
-        let rest = name.strip_prefix("wasmnet:driver/")?;
-        Some(rest.split('@').next().unwrap_or(rest).to_owned())
-    };
-    component.then(|| imports.into_iter().filter_map(ours).collect())
 }

@@ -39,12 +39,12 @@ const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
 /// A way that packets go.
-struct Way {
-    name: &'static str,
-    from: Place,
-    to: Place,
+pub struct Way {
+    pub name: &'static str,
+    pub from: Place,
+    pub to: Place,
     /// Where the one end finds the other.
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 pub fn latency_table() -> Table {
@@ -99,7 +99,7 @@ pub fn measure(
             rest();
             for way in stage.on(|host| ways(host, stage.outside_host(), &client, &server))?? {
                 for _ in 0..SAMPLES {
-                    let (latency, stream) = stage.on(|_| (way.latency(), way.throughput()))?;
+                    let (latency, stream) = stage.on(|_| (way.latency(), way.throughput(1)))?;
                     let trouble = |source| Trouble::Io {
                         what: format!("no traffic from {}", way.name),
                         source,
@@ -145,7 +145,7 @@ fn ways(host: &Host, outside: &Host, client: &str, server: &str) -> Result<[Way;
 
 impl Way {
     /// Microseconds of a request and its answer.
-    fn latency(&self) -> io::Result<f64> {
+    pub fn latency(&self) -> io::Result<f64> {
         let listener = self.to.within(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))?;
         let stream = self.from.within(|| TcpStream::connect_timeout(&self.address, PATIENCE))?;
         prepare(&stream)?;
@@ -169,7 +169,7 @@ impl Way {
     }
 
     /// Microseconds of a request and Gbit/s of a stream, on one thread.
-    fn alone(&self) -> io::Result<[f64; 2]> {
+    pub fn alone(&self) -> io::Result<[f64; 2]> {
         let listen = (Ipv6Addr::UNSPECIFIED, PORT).into();
         let mut ends = alone::Ends::connect(&self.from, &self.to, listen, self.address, prepare)?;
         thread::scope(|scope| {
@@ -181,10 +181,10 @@ impl Way {
         })
     }
 
-    /// Gbit/s of one stream.
-    fn throughput(&self) -> io::Result<f64> {
+    /// Gbit/s of so many streams at once.
+    pub fn throughput(&self, streams: u32) -> io::Result<f64> {
         let server = self.to.within(|| hurry().and_then(|()| iperf::Server::start(PORT)))?;
-        let send = || iperf::stream(self.address, [CLIENT, SERVER]);
+        let send = || iperf::stream(self.address, streams, [CLIENT, SERVER]);
         let stream = self.from.within(|| hurry().and_then(|()| send()));
         server.end(stream)
     }

@@ -58,12 +58,22 @@ pub(super) enum Gathered {
 impl Known {
     /// The nodes that are there.
     pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock_nodes().clone()
     }
 
     /// Sets the nodes that are there and returns those that were.
     pub(super) fn set_nodes(&self, nodes: BTreeMap<NodeId, Node>) -> BTreeMap<NodeId, Node> {
-        std::mem::replace(&mut *self.nodes.lock().unwrap_or_else(PoisonError::into_inner), nodes)
+        std::mem::replace(&mut *self.lock_nodes(), nodes)
+    }
+
+    /// Notes that a node is there, and returns what it was.
+    pub(super) fn put_node(&self, node: Node) -> Option<Node> {
+        self.lock_nodes().insert(node.id.clone(), node)
+    }
+
+    /// Notes that a node is there no more, and returns what it was.
+    pub(super) fn remove_node(&self, id: &NodeId) -> Option<Node> {
+        self.lock_nodes().remove(id)
     }
 
     /// Entries of a group, by key and node; none if they are not known.
@@ -145,6 +155,10 @@ impl Known {
             let gathered = Gathered::Keys(keys);
             followed.mailboxes.values().for_each(|mailbox| mailbox.put(gathered.clone()));
         }
+    }
+
+    fn lock_nodes(&self) -> MutexGuard<'_, BTreeMap<NodeId, Node>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Group, Followed>> {

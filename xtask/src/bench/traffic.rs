@@ -40,11 +40,11 @@ const SERVER: usize = 1;
 
 /// A way that packets go.
 pub struct Way {
-    name: &'static str,
-    from: Place,
-    to: Place,
+    pub name: &'static str,
+    pub from: Place,
+    pub to: Place,
     /// Where the one end finds the other.
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 pub fn latency_table() -> Table {
@@ -146,7 +146,7 @@ impl Way {
 
     /// Microseconds of an answer, and Gbit/s of a stream.
     pub fn sample(&self, stage: &Stage) -> Result<(f64, f64), Trouble> {
-        let (latency, stream) = stage.on(|_| (self.latency(), self.throughput()))?;
+        let (latency, stream) = stage.on(|_| (self.latency(), self.throughput(1)))?;
         let trouble = |source| self.trouble(source);
         Ok((latency.map_err(trouble)?, stream.map_err(trouble)?))
     }
@@ -156,7 +156,7 @@ impl Way {
     }
 
     /// Microseconds of a request and its answer.
-    fn latency(&self) -> io::Result<f64> {
+    pub fn latency(&self) -> io::Result<f64> {
         let listener = self.to.within(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))?;
         let stream = self.from.within(|| TcpStream::connect_timeout(&self.address, PATIENCE))?;
         prepare(&stream)?;
@@ -180,7 +180,7 @@ impl Way {
     }
 
     /// Microseconds of a request and Gbit/s of a stream, on one thread.
-    fn alone(&self) -> io::Result<[f64; 2]> {
+    pub fn alone(&self) -> io::Result<[f64; 2]> {
         let listen = (Ipv6Addr::UNSPECIFIED, PORT).into();
         let mut ends = alone::Ends::connect(&self.from, &self.to, listen, self.address, prepare)?;
         thread::scope(|scope| {
@@ -192,10 +192,10 @@ impl Way {
         })
     }
 
-    /// Gbit/s of one stream.
-    fn throughput(&self) -> io::Result<f64> {
+    /// Gbit/s of so many streams at once.
+    pub fn throughput(&self, streams: u32) -> io::Result<f64> {
         let server = self.to.within(|| hurry().and_then(|()| iperf::Server::start(PORT)))?;
-        let send = || iperf::stream(self.address, [CLIENT, SERVER]);
+        let send = || iperf::stream(self.address, streams, [CLIENT, SERVER]);
         let stream = self.from.within(|| hurry().and_then(|()| send()));
         server.end(stream)
     }

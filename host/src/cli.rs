@@ -6,6 +6,7 @@
 //! only place that writes to the terminal. [`new`], [`inspect`] and [`file`] need no daemon.
 
 pub mod args;
+mod conformance;
 mod doctor;
 mod driver;
 mod events;
@@ -43,6 +44,9 @@ pub fn main() -> ExitCode {
             explain::run(code.as_deref(), args.global.json).map_err(|e| chain(&e))
         }
         Command::New(options) => new::run(&options, args.global.json).map_err(|e| chain(&e)),
+        Command::Conformance(options) => {
+            conformance::run(&options, args.global.json).map_err(|e| chain(&e))
+        }
         Command::Driver(Driver::Annotate(options)) => {
             file::annotate(&options).map_err(|e| chain(&e))
         }

@@ -15,6 +15,7 @@ pub mod builtin;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+pub mod conformance;
 pub mod daemon;
 pub mod dispatch;
 pub mod docker;

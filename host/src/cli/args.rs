@@ -72,6 +72,12 @@ pub enum Command {
     },
     /// Make the crate of a new driver in Rust, with tests
     New(New),
+    /// Check whether a driver keeps the contract
+    ///
+    /// Plays an engine to it, on a kernel in memory: every method, in every order that engines
+    /// use, with failures, crashes and restarts in between. What is found is printed; then the
+    /// exit code is 1.
+    Conformance(Conformance),
     /// Compile a component; the daemon's own process for it
     #[command(hide = true)]
     Compile(Compile),
@@ -233,6 +239,25 @@ pub enum Template {
     Ipam,
     /// A network driver that connects containers, and nothing more
     Blank,
+}
+
+/// Options of `conformance`.
+#[derive(Debug, ClapArgs)]
+pub struct Conformance {
+    /// The component
+    pub file: PathBuf,
+    /// An option that all networks, or pools, are made with
+    #[arg(long = "opt", short, value_name = "KEY=VALUE", value_parser = option)]
+    pub options: Vec<(String, String)>,
+    /// What the operator would write into the driver's table "config"
+    #[arg(long, value_name = "KEY=VALUE", value_parser = option)]
+    pub config: Vec<(String, String)>,
+    /// Go on with the real kernel, in a network namespace that is thrown away; needs root
+    #[arg(long)]
+    pub kernel: bool,
+    /// Write the report as JUnit's XML, too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// Options of `driver annotate`.

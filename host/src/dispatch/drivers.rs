@@ -35,6 +35,12 @@ pub struct Roles {
 
 // === impl Drivers ===
 
+impl Clone for Drivers {
+    fn clone(&self) -> Self {
+        Self(RwLock::new(self.all()))
+    }
+}
+
 impl Drivers {
     /// Puts a driver under a name. Calls that are under way go on with the one before.
     pub fn insert(&self, name: DriverName, slot: Slot) {

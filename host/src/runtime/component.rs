@@ -61,6 +61,7 @@ pub struct Settings {
 }
 
 /// A driver, ready to be called.
+#[derive(Clone)]
 pub struct Driver {
     /// Its name in Docker.
     pub name: DriverName,
@@ -154,6 +155,17 @@ impl Driver {
         }
         driver.ask(call).await?;
         Ok(driver)
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(&self, limits: Limits) -> Arc<Self> {
+        let settings = Settings { limits, ..self.settings.clone() };
+        Arc::new(Self { settings, ..self.clone() })
+    }
+
+    /// The same with other rights.
+    pub fn with_permits(&self, permits: Permits) -> Arc<Self> {
+        Arc::new(Self { permits: Arc::new(permits), ..self.clone() })
     }
 
     async fn ask(&mut self, call: impl Fn() -> Call) -> Result<(), LoadError> {

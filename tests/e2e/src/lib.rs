@@ -41,5 +41,17 @@ pub const GOSSIP: &str = env!("WASMNET_GOSSIP");
 /// The component that the daemon has built in as [`BRIDGE`].
 pub const BRIDGE_COMPONENT: &str = env!("WASMNET_BRIDGE");
 
+/// The component that the daemon has built in as wasm-ipam.
+pub const IPAM_COMPONENT: &str = env!("WASMNET_IPAM");
+
+/// The component that the daemon has built in as wasm-macvlan.
+pub const MACVLAN_COMPONENT: &str = env!("WASMNET_MACVLAN");
+
+/// A network driver with a mistake of choice: network option `wrong`.
+pub const WRONG: &str = env!("WASMNET_WRONG");
+
+/// An IPAM driver with a mistake of choice: config `wrong`.
+pub const MISCOUNT: &str = env!("WASMNET_MISCOUNT");
+
 /// The driver's name in Docker.
 pub const BRIDGE: &str = "wasm-bridge";

@@ -11,6 +11,10 @@ use wasmnet_e2e::binary;
 
 /// `wasmnet driver annotate`.
 mod annotate;
+/// `wasmnet conformance`: our own drivers, and drivers with one mistake each.
+mod conformance;
+/// The commands of the documentation.
+mod documented;
 /// `wasmnet driver inspect`.
 mod inspect;
 /// `wasmnet new`.

@@ -22,6 +22,8 @@ fn works_at_once(template: &str, role: &str, tests: usize) {
     assert_eq!(facts["name"], name.as_str());
     assert_eq!(facts["roles"], serde_json::json!([role]));
     assert_eq!(facts["refused"], serde_json::Value::Null);
+    let right = said(&krate, &["conformance", component.to_str().unwrap()]);
+    assert!(!right.contains("FAILED") && !right.contains("skipped"), "{right}");
     assert!(facts["size"].as_u64().unwrap() < 256 << 10, "large: {facts}");
 }
 

@@ -37,7 +37,7 @@ fn error_out(error: &TxError) -> types::Error {
         TxError::ValueTooLong(_) | TxError::NotFollowed(_) => Invalid,
         TxError::TooManyPublished(_) | TxError::TooManyGroups(_) => Exhausted,
         TxError::Cluster(_) | TxError::NoCluster => Unavailable,
-        TxError::VniTaken { .. } => InUse,
+        TxError::VniTaken { .. } | TxError::UdpPortTaken(_) => InUse,
         TxError::PortTaken(_) | TxError::PortsTaken { .. } => InUse,
         TxError::NoPortLeft(_) => Exhausted,
         TxError::TooManyOperations(_) | TxError::TooManyLinks(_) | TxError::StoreFull(_) => {

@@ -111,7 +111,13 @@ fn a_switch_that_sends_frames_back_joins_vepa_only() {
         container(&site.host, "two", mode, "10.85.0.6");
         match mode {
             "vepa" => wait_for("the switch to send frames back", PATIENCE, || {
-                site.pings("one", "10.85.0.6")
+                let output = site.exec("one", "ping -c 1 -W 1 10.85.0.6; arp -n");
+                let state = site.host.sh("bridge -d link; bridge fdb; grep . /proc/sys/net/bridge/bridge-nf-call-*; ip -d link");
+                if output.success() && output.stdout.contains(" 0% packet loss") {
+                    Ok(())
+                } else {
+                    Err(format!("{output}{state}"))
+                }
             }),
             _ => site.assert_silent("one", "10.85.0.6", mode),
         }

@@ -67,7 +67,7 @@ fn vxlan(bridge: &links::Link, target: &str) -> Result<(), Error> {
         local: part()?.parse::<std::net::IpAddr>().map_err(|_| wrong())?.into(),
         mtu: 1450,
     };
-    links::create_vxlan("more", bridge, &options).map(drop)
+    links::create_vxlan("more", bridge, options).map(drop)
 }
 
 /// Forwards frames of links that the host never gave handles of.

@@ -103,7 +103,11 @@ fn a_switch_that_sends_frames_back_joins_vepa_only() {
     site.host.sh("ip link add switch0 type bridge mcast_snooping 0; ip link set switch0 up
         ip link add wire0 type veth peer name wire1
         ip link set wire1 master switch0; ip link set wire0 up; ip link set wire1 up
-        bridge link set dev wire1 hairpin on");
+        bridge link set dev wire1 hairpin on
+        # The engine's firewall is not to see what this switch carries.
+        for switch in /proc/sys/net/bridge/bridge-nf-call-*; do
+            if test -e $switch; then echo 0 >$switch; fi
+        done");
     for mode in ["private", "vepa"] {
         let options = format!("--subnet 10.85.0.0/24 -o parent=wire0 -o mode={mode} {mode}");
         network(&site.host, &options);
@@ -111,13 +115,7 @@ fn a_switch_that_sends_frames_back_joins_vepa_only() {
         container(&site.host, "two", mode, "10.85.0.6");
         match mode {
             "vepa" => wait_for("the switch to send frames back", PATIENCE, || {
-                let output = site.exec("one", "ping -c 1 -W 1 10.85.0.6; arp -n");
-                let state = site.host.sh("bridge -d link; bridge fdb; grep . /proc/sys/net/bridge/bridge-nf-call-*; ip -d link");
-                if output.success() && output.stdout.contains(" 0% packet loss") {
-                    Ok(())
-                } else {
-                    Err(format!("{output}{state}"))
-                }
+                site.pings("one", "10.85.0.6")
             }),
             _ => site.assert_silent("one", "10.85.0.6", mode),
         }

@@ -11,6 +11,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A wire, and an address of the host's on it that containers answer to.
 fn lay_wire(host: &Host) {
     host.sh("ip link add wire0 type veth peer name wire1
+        # The other end is not to answer for the host, too.
+        echo 8 >/proc/sys/net/ipv4/conf/wire1/arp_ignore
+        ip address add 10.87.0.77/24 dev wire0
         ip link set wire0 up; ip link set wire1 up");
 }
 

@@ -6,7 +6,7 @@
 //! and asks nobody: the containers' Ethernet addresses are known.
 
 use wasmnet_sdk::{
-    Endpoint, Error, IpFamily, IpNetwork, Network,
+    Endpoint, Error, IpFamily, IpNetwork, Network, common,
     links::{self, Link, MacvlanMode, MacvlanOptions},
     neighbours, routes, sysctl,
 };
@@ -16,8 +16,9 @@ const HOST: &str = "host";
 
 /// Makes the link.
 pub fn create(network: &Network, parent: &str, mtu: Option<u32>) -> Result<(), Error> {
-    let options =
-        MacvlanOptions { parent: parent.to_owned(), mode: MacvlanMode::Bridge, mac: None, mtu };
+    // Made again, it must be whom the containers remember.
+    let mac = Some(common::choose_mac(None));
+    let options = MacvlanOptions { parent: parent.to_owned(), mode: MacvlanMode::Bridge, mac, mtu };
     let link = links::create_macvlan(HOST, &options)?;
     sysctl::set(&link, IpFamily::Ipv4, "arp_filter", "1")?;
     if network.ipv6.is_empty() {

@@ -288,6 +288,11 @@ impl Error {
         )
     }
 
+    /// Whether somebody has the UDP port that the link would have.
+    pub fn is_link_port_taken(&self) -> bool {
+        matches!(self, Self::ChangeLink { source, .. } if source.as_errno() == Some(Errno::ADDRINUSE))
+    }
+
     /// Whether somebody has the port.
     pub fn is_port_taken(&self) -> bool {
         matches!(self, Self::Port { source, .. } if source.as_errno() == Some(Errno::ADDRINUSE))

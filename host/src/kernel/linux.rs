@@ -83,7 +83,13 @@ impl Kernel for Linux {
                 proxies::set(&self.netlink, proxy).await?;
             }
             Object::Address(address) => routing::add_address(&self.netlink, address).await?,
-            Object::Route(route) => routing::add_route(&self.netlink, route).await?,
+            Object::Route(route) => {
+                let source = match &route.source {
+                    Some(_) => self.snapshot().await?.source_of(route),
+                    None => None,
+                };
+                routing::add_route(&self.netlink, route, source).await?;
+            }
             Object::Neighbour(entry) => routing::add_neighbour(&self.netlink, entry).await?,
             Object::Fdb(entry) => fdb::set(&self.netlink, entry).await?,
             Object::Sysctl(setting) => return sysctl::set(setting),

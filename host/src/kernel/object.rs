@@ -60,6 +60,10 @@ pub struct Route {
     pub destination: IpNet,
     /// By which neighbour; none means directly connected.
     pub gateway: Option<IpAddr>,
+    /// The link whose IPv4 address packets get that have none yet: the one that fits the
+    /// destination best. Without, the kernel takes that of any link if this one has none.
+    #[serde(default)]
+    pub source: Option<LinkName>,
 }
 
 /// A permanent neighbour entry.
@@ -243,6 +247,7 @@ impl Object {
         match self {
             Self::Link(link) | Self::Shared(SharedLink { link, .. }) => link.kind.parent(),
             Self::Proxy(proxy) => Some(&proxy.of),
+            Self::Route(route) => route.source.as_ref(),
             _ => None,
         }
     }

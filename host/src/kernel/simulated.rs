@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Address, Beside, DEFAULT_MTU, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry,
     Kernel, Link, LinkKind, LinkName, MacvlanMode, Object, ObjectKey, ObservedLink, Port, Proxy,
-    Refusal, SharedLink, Snapshot, Sysctl, Undo, out_of_memory, snapshot::is_answered_for,
+    Refusal, Route, SharedLink, Snapshot, Sysctl, Undo, out_of_memory,
+    snapshot::is_answered_for,
 };
 
 /// A kernel in memory.
@@ -244,7 +245,7 @@ impl Kernel for Simulated {
                 }
                 Object::Route(route) => {
                     snapshot.routes.iter_mut().for_each(|all| {
-                        all.insert(route.clone());
+                        all.insert(Route { source: None, ..route.clone() });
                     });
                 }
                 Object::Neighbour(entry) => {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
 };
 
 use ipnet::IpNet;
@@ -110,9 +110,10 @@ impl Snapshot {
             Object::Address(address) => {
                 self.addresses.get(&address.link).is_some_and(|on| on.contains(&address.net))
             }
-            Object::Route(route) => {
-                self.routes.as_ref().is_none_or(|routes| routes.contains(route))
-            }
+            Object::Route(route) => self.routes.as_ref().is_none_or(|routes| {
+                // The kernel drops it with its source address.
+                routes.contains(&Route { source: None, ..route.clone() })
+            }),
             Object::Neighbour(entry) => {
                 self.neighbours.as_ref().is_none_or(|entries| entries.contains(entry))
             }
@@ -126,6 +127,16 @@ impl Snapshot {
             }
             Object::Link(_) | Object::Shared(_) | Object::Firewall(_) | Object::Port(_) => true,
         }
+    }
+
+    /// The source address of packets that take a route, if the route says whose.
+    pub fn source_of(&self, route: &Route) -> Option<Ipv4Addr> {
+        let of = self.addresses.get(route.source.as_ref()?)?;
+        let nets =
+            || of.iter().filter_map(|net| if let IpNet::V4(net) = net { Some(net) } else { None });
+        let IpNet::V4(destination) = route.destination else { return None };
+        let fits = nets().find(|net| net.contains(&destination));
+        fits.or_else(|| nets().next()).map(|net| net.addr())
     }
 
     /// The addresses that a link answers for though it does not have them.

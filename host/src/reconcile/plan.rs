@@ -81,7 +81,9 @@ pub(super) fn concerned(state: &State, event: &Event) -> BTreeSet<NetworkId> {
                 _ => false,
             }),
         },
-        Event::Addresses(name) => on_link(name, &|object| matches!(object, Object::Proxy(_))),
+        Event::Addresses(name) => {
+            on_link(name, &|object| matches!(object, Object::Proxy(_) | Object::Route(_)))
+        }
         Event::Port { link: name, hairpin, isolated } => {
             let differs = |(_, link): &(&NetworkId, &Link)| {
                 link.master.is_some() && (link.hairpin, link.isolated) != (*hairpin, *isolated)

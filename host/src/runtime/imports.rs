@@ -42,7 +42,7 @@ fn error_out(error: &TxError) -> types::Error {
         TxError::File(_, error) if error.kind() == std::io::ErrorKind::NotFound => NotFound,
         TxError::File(..) => Unavailable,
         TxError::FileTooLong(..) => Exhausted,
-        TxError::VniTaken { .. } => InUse,
+        TxError::VniTaken { .. } | TxError::UdpPortTaken(_) => InUse,
         TxError::PortTaken(_) | TxError::PortsTaken { .. } => InUse,
         TxError::NoPortLeft(_) => Exhausted,
         TxError::TooManyOperations(_) | TxError::TooManyLinks(_) | TxError::StoreFull(_) => {

@@ -132,7 +132,8 @@ impl Listener {
             RouteNetlinkMessage::DelRoute(route) => {
                 let (index, destination, gateway) = route_of(&route)?;
                 let link = self.name(index).await?;
-                Some(Event::Object(Object::Route(Route { link, destination, gateway }).key()))
+                let route = Route { link, destination, gateway, source: None };
+                Some(Event::Object(Object::Route(route).key()))
             }
             RouteNetlinkMessage::NewNeighbour(entry) | RouteNetlinkMessage::DelNeighbour(entry)
                 // Not what bridges learn about where an address is.

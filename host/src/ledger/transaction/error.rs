@@ -64,6 +64,9 @@ pub enum TxError {
     /// The link is not made on another one.
     #[error("link {0} is not made on another link whose addresses it could answer for")]
     NoParent(LinkName),
+    /// Somebody has the UDP port of a VXLAN tunnel endpoint.
+    #[error("UDP port {0} is in use on this host; choose another for the VXLAN")]
+    UdpPortTaken(u16),
     /// No link of the host has this address.
     #[error("{0} is not an address of this host; set node.address in the configuration")]
     NotOurAddress(IpAddr),

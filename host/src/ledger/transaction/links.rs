@@ -196,6 +196,12 @@ impl Shared {
                         return Err(TxError::Kernel(error));
                     }
                 }
+                Err(TxError::Kernel(error)) if error.is_link_port_taken() => {
+                    return Err(match new.kind {
+                        NewLinkKind::Vxlan { port, .. } => TxError::UdpPortTaken(port),
+                        _ => TxError::Kernel(error),
+                    });
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -52,7 +52,7 @@ impl CallState {
                     "the gateway to {destination} is of the other family"
                 )));
             }
-            Ok(Object::Route(Route { link, destination, gateway }))
+            Ok(Object::Route(Route { link, destination, gateway, source: None }))
         }))
     }
 

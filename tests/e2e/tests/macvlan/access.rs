@@ -53,7 +53,7 @@ fn seen_outside(site: &Site) -> String {
 #[test]
 fn host_and_containers_reach_each_other() {
     let mut site = Site::new();
-    let own = site.host.sh("cat /sys/class/net/eth0/address");
+    let own = site.host.sh("ip -o link show eth0 | sed 's/.*ether //; s/ .*//'");
     network(&site.host, &format!("{SUBNETS} -o parent=eth0 -o wasmnet.host_access=true lan"));
     container(&site, "one", 201);
     assert_reach(&site, "one", 201);
@@ -103,6 +103,8 @@ fn several_networks_of_one_parent_are_open_to_the_host() {
     let site = Site::new();
     for number in [1, 2] {
         let subnet = format!("--subnet 10.86.{number}.0/24");
+        // What the containers answer to.
+        site.host.sh(&format!("ip address add 10.86.{number}.77/24 dev eth0"));
         network(
             &site.host,
             &format!("{subnet} -o parent=eth0 -o wasmnet.host_access=true lan{number}"),

@@ -20,7 +20,8 @@ const PATHS: [&str; 6] = [
 pub fn attack(attack: &str) -> Option<Result<(), Error>> {
     Some(match attack {
         "peek" => cluster::entries(SECRET, None).map(drop),
-        "follow" => follow(),
+        "follow" => cluster::follow(SECRET).and_then(|()| listen()),
+        "listen" => cluster::follow(SECRET),
         "follow-many" => (0..100).try_for_each(|number| cluster::follow(&format!("g{number}"))),
         "publish-many" => (0..100_000).try_for_each(|number| publish(&number.to_string(), b"x")),
         "publish-huge" => publish("key", &vec![1; 1 << 20]),
@@ -39,8 +40,7 @@ fn publish(key: &str, value: &[u8]) -> Result<(), Error> {
 }
 
 /// A group of the same name is another one.
-fn follow() -> Result<(), Error> {
-    cluster::follow(SECRET)?;
+pub fn listen() -> Result<(), Error> {
     match cluster::entries(SECRET, None)?.len() {
         0 => Err(over()),
         _ => Err(Error::invalid("the host gave another driver's entries")),

@@ -19,8 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Address, Beside, DEFAULT_MTU, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry,
     Kernel, Link, LinkKind, LinkName, MacvlanMode, Object, ObjectKey, ObservedLink, Port, Proxy,
-    Refusal, Route, SharedLink, Snapshot, Sysctl, Undo, out_of_memory,
-    snapshot::is_answered_for,
+    Refusal, Route, SharedLink, Snapshot, Sysctl, Undo, out_of_memory, snapshot::is_answered_for,
 };
 
 /// A kernel in memory.

@@ -11,7 +11,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use wasmnet_sdk::{
-    Error, ErrorCode, IpAddress, Network, Progress, cluster,
+    Error, ErrorCode, IpAddress, Network, Progress, clock, cluster,
     links::{self, Link},
     log, neighbours, store,
 };
@@ -28,6 +28,10 @@ const PROGRAMMED: &str = "programmed/";
 /// How much is done to the kernel in one call, which may do 1024 things. One endpoint takes
 /// less, since its record has 4 KiB at most.
 const STEPS: usize = 500;
+
+/// How long a call goes on, in nanoseconds: the kernel may be so busy with others that each step
+/// takes tens of milliseconds, and what is not done when the call's time is over is lost.
+const TIME: u64 = 1_000_000_000;
 
 /// So many keys are looked up one by one, each of which counts as one of those things; of more,
 /// all of the group are read at once.
@@ -50,14 +54,15 @@ pub fn follow(network: &Network, group: &str, keys: Option<&[String]>) -> Result
     let vtep = links::open(network::VTEP)?;
     let here = cluster::this_node()?.id;
     let entries = entries(group, keys)?;
-    let mut steps = 0;
+    let (mut steps, began) = (0, clock::monotonic());
     for (key, entries) in entries.into_iter().filter(|(key, _)| key.starts_with(ENDPOINT)) {
         let wanted = wanted(network, &key, entries, &here);
         let is = store::get(store::Scope::Network, &format!("{PROGRAMMED}{key}"))?;
         let is = is.as_deref().and_then(Remote::read);
         if is != wanted {
             let takes: usize = [&is, &wanted].into_iter().flatten().map(Remote::steps).sum();
-            if steps > 0 && steps + takes > STEPS {
+            let is_late = || clock::monotonic().saturating_sub(began) > TIME;
+            if steps > 0 && (steps + takes > STEPS || is_late()) {
                 return Ok(Progress::More);
             }
             program(&vtep, &key, is.as_ref(), wanted.as_ref())?;

@@ -37,8 +37,8 @@ pub fn traffic_table() -> Table {
     Table::new(
         "macvlan, traffic",
         "Between containers, and between a container and another host of the wire: a request of \
-         one byte and its answer on an open TCP connection, in µs, and one stream of iperf3, in \
-         Gbit/s. The kernel's part, once the links are there: none of either driver.",
+         one byte and its answer on an open TCP connection, and one stream of iperf3; the path \
+         alone is as above. The kernel's part, once the links are there: none of either driver.",
         &DRIVERS,
         RATIOS,
     )
@@ -82,9 +82,7 @@ pub fn measure(
         }
         columns.rotate_left(1);
     }
-    for column in [BUILT_IN, OURS] {
-        traffic_of(stage, measured, repeat, &drivers[column], (column, &another))?;
-    }
+    measure_traffic(stage, measured, repeat, &drivers, &another)?;
     drivers.iter().try_for_each(Docker::clear)
 }
 
@@ -94,41 +92,64 @@ fn there(column: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, second, 0, 254)
 }
 
-fn traffic_of(
+/// The drivers in turn, so that what else the machine does hits both.
+fn measure_traffic(
     stage: &Stage,
     measured: &mut Measured,
     repeat: u32,
-    docker: &Docker<'_>,
-    (column, another): (usize, &Host),
+    drivers: &[Docker<'_>; 2],
+    another: &Host,
 ) -> Result<(), Trouble> {
-    let [client, server] = ["client", "server"].map(|name| docker.name(name));
-    docker.run(&client, (FIRST_PORT, 0))?;
-    docker.run(&server, (FIRST_PORT, 0))?;
+    let mut all = Vec::new();
+    for (column, docker) in drivers.iter().enumerate() {
+        let [client, server] = ["client", "server"].map(|name| docker.name(name));
+        docker.run(&client, (FIRST_PORT, 0))?;
+        docker.run(&server, (FIRST_PORT, 0))?;
+        let ways = stage.on(|host| ways(host, another, column, [&client, &server]))??;
+        all.extend(ways.map(|way| (column, way)));
+    }
     rest();
-    let ways = stage.on(|host| -> Result<_, Trouble> {
-        let inside = docker::address(host, &server)?;
-        let container = |name| Place::container(host, name);
-        let way = |name, from, to, address: IpAddr| {
-            Way::new(name, from, to, SocketAddr::new(address, PORT))
-        };
-        let out = there(column).into();
-        Ok([
-            way("container to container", container(&client), container(&server), inside),
-            way("container to another host", container(&client), Place::host(another), out),
-            way("another host to container", Place::host(another), container(&server), inside),
-        ])
-    })??;
-    for _ in 0..repeat {
-        for way in &ways {
-            for _ in 0..SAMPLES {
+    for round in 0..repeat * SAMPLES {
+        // Way by way, each with one driver and then with the other, or the other way round.
+        for at in 0..all.len() / 2 {
+            let mut pair = [at, at + all.len() / 2];
+            pair.rotate_left(usize::from(!round.is_multiple_of(2)));
+            for (column, way) in pair.into_iter().filter_map(|at| all.get(at)) {
                 let (latency, stream) = way.sample(stage)?;
-                let row = |unit: &str| format!("{}, {unit}", way.name());
-                measured.macvlan_traffic.record(&row("µs"), column, latency);
-                measured.macvlan_traffic.record(&row("Gbit/s"), column, stream);
+                let [alone, stream_alone] = way.sample_alone(stage)?;
+                for (what, value) in [
+                    ("µs", latency),
+                    ("Gbit/s", stream),
+                    ("the path alone, µs", alone),
+                    ("the path alone, Gbit/s", stream_alone),
+                ] {
+                    let row = format!("{}, {what}", way.name());
+                    measured.macvlan_traffic.record(&row, *column, value);
+                }
             }
         }
     }
-    docker.remove(&client)?;
-    docker.remove(&server)?;
+    for docker in drivers {
+        docker.remove(&docker.name("client"))?;
+        docker.remove(&docker.name("server"))?;
+    }
     Ok(())
+}
+
+fn ways(
+    host: &Host,
+    another: &Host,
+    column: usize,
+    [client, server]: [&str; 2],
+) -> Result<[Way; 3], Trouble> {
+    let inside = docker::address(host, server)?;
+    let container = |name| Place::container(host, name);
+    let way =
+        |name, from, to, address: IpAddr| Way::new(name, from, to, SocketAddr::new(address, PORT));
+    let out = there(column).into();
+    Ok([
+        way("container to container", container(client), container(server), inside),
+        way("container to another host", container(client), Place::host(another), out),
+        way("another host to container", Place::host(another), container(server), inside),
+    ])
 }

@@ -102,8 +102,7 @@ pub fn measure(
                     let (latency, stream) = way.sample(stage)?;
                     measured.latency.record(way.name, *column, latency);
                     measured.throughput.record(way.name, *column, stream);
-                    let alone = stage.on(|_| way.alone())?;
-                    let [latency, stream] = alone.map_err(|source| way.trouble(source))?;
+                    let [latency, stream] = way.sample_alone(stage)?;
                     let row = |unit: &str| format!("{}, {unit}", way.name);
                     measured.alone.record(&row("µs"), *column, latency);
                     measured.alone.record(&row("Gbit/s"), *column, stream);
@@ -149,6 +148,11 @@ impl Way {
         let (latency, stream) = stage.on(|_| (self.latency(), self.throughput(1)))?;
         let trouble = |source| self.trouble(source);
         Ok((latency.map_err(trouble)?, stream.map_err(trouble)?))
+    }
+
+    /// The same of the path alone.
+    pub fn sample_alone(&self, stage: &Stage) -> Result<[f64; 2], Trouble> {
+        stage.on(|_| self.alone())?.map_err(|source| self.trouble(source))
     }
 
     fn trouble(&self, source: io::Error) -> Trouble {

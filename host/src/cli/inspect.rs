@@ -31,7 +31,8 @@ pub(super) enum Error {
 
 /// Whether a driver's file is meant, and not its name in a daemon.
 pub(super) fn is_file(driver: &str) -> bool {
-    driver.contains('/') || driver.ends_with(".wasm") || Path::new(driver).is_file()
+    let is_path = driver.contains('/') && !super::driver::is_reference(driver);
+    is_path || driver.ends_with(".wasm") || Path::new(driver).is_file()
 }
 
 /// Says what a file is.

@@ -107,8 +107,11 @@ impl Node {
             PATIENCE,
             || {
                 let facts = self.facts(network);
+                // They come by their ids, which nobody can foretell.
                 let heard = facts.get(&key).map_or("", String::as_str);
-                if heard == nodes { Ok(()) } else { Err(format!("{facts:?}")) }
+                let mut heard: Vec<&str> = heard.split(' ').collect();
+                heard.sort_unstable();
+                if heard.join(" ") == nodes { Ok(()) } else { Err(format!("{facts:?}")) }
             },
         );
     }

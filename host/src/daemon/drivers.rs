@@ -290,10 +290,11 @@ impl Roster {
             Some(Slot::Ready(driver)) => driver.ipam_capabilities.is_some(),
             _ => false,
         };
-        if has_pools && let Ok(pools) = self.dispatcher.pools(name).await {
-            if !pools.is_empty() {
-                return Err(ReloadError::Pools { driver: name.clone(), pools: pools.len() });
-            }
+        if has_pools
+            && let Ok(pools) = self.dispatcher.pools(name).await
+            && !pools.is_empty()
+        {
+            return Err(ReloadError::Pools { driver: name.clone(), pools: pools.len() });
         }
         Ok(())
     }

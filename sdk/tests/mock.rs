@@ -4,8 +4,8 @@
 
 use wasmnet_sdk::{
     ContainerInterface, Endpoint, EndpointRequest, EndpointSettings, Error, ErrorCode, IpFamily,
-    IpNetwork, JoinInfo, Network, NetworkDriver, Options, PortBinding, addresses, clock, cluster,
-    common, config, firewall,
+    IpNetwork, JoinInfo, Network, NetworkDriver, Options, PortBinding, Progress, addresses, clock,
+    cluster, common, config, firewall,
     links::{self, BridgeOptions, MacvlanMode, MacvlanOptions, VethOptions, VxlanOptions},
     log,
     mock::{self, Docker},
@@ -135,11 +135,15 @@ impl NetworkDriver for Told {
         neighbours::add(&links::open("bridge")?, "10.1.0.7".parse()?, (2, 0, 0, 0, 0, 7))
     }
 
-    fn entries_changed(_: &Network, group: &str, keys: Option<&[String]>) -> Result<(), Error> {
+    fn entries_changed(
+        _: &Network,
+        group: &str,
+        keys: Option<&[String]>,
+    ) -> Result<Progress, Error> {
         let entries = cluster::entries(group, None)?;
         let text = format!("{group} {keys:?}: {} from {}", entries.len(), entries[0].node.name);
         log::write(log::Level::Info, &text);
-        Ok(())
+        Ok(Progress::Done)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     DriverOption, Endpoint, EndpointRequest, EndpointSettings, Error, ErrorCode, GatewaySkip,
-    JoinInfo, Network, NetworkDriver, Node, PortBinding,
+    JoinInfo, Network, NetworkDriver, Node, PortBinding, Progress,
 };
 
 /// Longest interface prefix: the kernel's names have 15 bytes, the number needs some.
@@ -226,8 +226,12 @@ impl<D: NetworkDriver> Docker<D> {
         for id in followers {
             let network = self.network(&id)?;
             let keys = [key.to_owned()];
-            self.host
-                .call(about(&network, None), || D::entries_changed(&network, group, Some(&keys)))?;
+            // As the host does: a driver that has more to do is asked again.
+            while self
+                .host
+                .call(about(&network, None), || D::entries_changed(&network, group, Some(&keys)))?
+                == Progress::More
+            {}
         }
         Ok(())
     }

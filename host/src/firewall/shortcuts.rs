@@ -68,18 +68,34 @@ pub(super) fn split(batch: &FirewallBatch) -> (FirewallBatch, FirewallBatch) {
 impl Shortcuts {
     /// Applies a batch. The kernel's refusal is logged: then the bridge carries the frames.
     pub(super) fn apply(&mut self, batches: &mut Batches, batch: &FirewallBatch) {
+        let (before, after) = self.change(batch);
+        if self.refused || before == after {
+            return;
+        }
+        let gone: Vec<&Piece> = before.difference(&after).collect();
+        let new: Vec<&Piece> = after.difference(&before).collect();
+        let stands = self.networks.values().any(|network| network.vtep.is_some());
+        let changed = match stands {
+            true => netdev::change(batches, &gone, &new),
+            false => netdev::clear(batches),
+        };
+        if changed.is_err() {
+            // What went with its link without our doing is in the way of the difference.
+            self.write(batches);
+        }
+    }
+
+    /// Applies a batch to what is known. What the table has to hold of what the batch is about
+    /// is returned as it was and as it is: it costs what the batch does, not the network.
+    fn change(&mut self, batch: &FirewallBatch) -> (BTreeSet<Piece>, BTreeSet<Piece>) {
         let shortcuts = |entries: &BTreeSet<FirewallEntry>| -> BTreeSet<Shortcut> {
             entries.iter().filter_map(FirewallEntry::as_shortcut).cloned().collect()
         };
         let (mut add, mut remove) = (shortcuts(&batch.add), shortcuts(&batch.remove));
         remove.retain(|shortcut| !add.contains(shortcut) && self.entries.contains(shortcut));
         add.retain(|shortcut| !self.entries.contains(shortcut));
-        if add.is_empty() && remove.is_empty() {
-            return;
-        }
         // Those behind a VTEP are told from its bridge: it is there while they come or go.
-        let coming: Vec<_> = add.iter().filter(|one| is_vtep(one)).collect();
-        coming.into_iter().for_each(|vtep| self.name(vtep));
+        add.iter().for_each(|one| self.name(one));
         let touched = self.touched(add.iter().chain(&remove));
         let before = self.pieces(&touched);
         remove.iter().rev().for_each(|one| self.forget(one));
@@ -89,18 +105,7 @@ impl Shortcuts {
             self.entries.remove(&one);
         }
         self.entries.extend(add);
-        if self.refused || before == after {
-            return;
-        }
-        let gone: Vec<&Piece> = before.difference(&after).collect();
-        let new: Vec<&Piece> = after.difference(&before).collect();
-        let stands = self.networks.values().any(|network| network.vtep.is_some());
-        let changed =
-            if stands { netdev::change(batches, &gone, &new) } else { netdev::clear(batches) };
-        if changed.is_err() {
-            // What went with its link without our doing is in the way of the difference.
-            self.write(batches);
-        }
+        (before, after)
     }
 
     /// Makes these be all of them, whatever stands in the kernel.
@@ -255,10 +260,6 @@ impl Shortcuts {
     }
 }
 
-fn is_vtep(shortcut: &Shortcut) -> bool {
-    matches!(shortcut, Shortcut::Vtep { .. })
-}
-
 // === impl Network ===
 
 impl Network {
@@ -301,5 +302,115 @@ impl Network {
         let near = near.map(|port| way(Map::Near, port));
         let far = self.far.contains(&mac) && ports.is_none_or(|ports| ports.len() == 1);
         near.chain(far.then(|| way(Map::Far, vtep))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    const BRIDGES: [&str; 2] = ["one", "two"];
+
+    fn name(kind: char, bridge: usize, number: u8) -> LinkName {
+        format!("{kind}{bridge}{number}").parse().unwrap()
+    }
+
+    /// One of few, so that they meet: a network's VTEP, ports with addresses that are given
+    /// twice, and remote containers with the same addresses.
+    fn shortcut() -> impl Strategy<Value = Shortcut> {
+        (0..BRIDGES.len(), 0..3_u8, 0..3_u8, 0..3).prop_map(|(at, number, mac, kind)| {
+            let (bridge, mac) = (BRIDGES[at].parse().unwrap(), Mac([2, 0, 0, 0, 0, mac]));
+            match kind {
+                0 => Shortcut::Vtep { link: name('x', at, 0), bridge },
+                1 => Shortcut::Port { link: name('p', at, number), bridge, mac },
+                _ => Shortcut::Remote { link: name('x', at, 0), mac },
+            }
+        })
+    }
+
+    /// The transactions that the ledger makes of it: a port has one address, and a VTEP is there
+    /// before the entries that stand on it, and goes with them.
+    fn batch(standing: &mut BTreeSet<Shortcut>, chosen: Shortcut) -> FirewallBatch {
+        let mut batch = FirewallBatch::default();
+        let entry = |shortcut: &Shortcut| FirewallEntry::Shortcut(shortcut.clone());
+        let gone: Vec<Shortcut> = match &chosen {
+            one if !standing.contains(one) => standing
+                .iter()
+                .filter(|other| {
+                    matches!(other, Shortcut::Port { .. }) && other.link() == one.link()
+                })
+                .cloned()
+                .collect(),
+            Shortcut::Vtep { link, .. } => {
+                standing.iter().filter(|other| other.link() == link).cloned().collect()
+            }
+            one => vec![one.clone()],
+        };
+        if !standing.contains(&chosen) {
+            let vtep = |other: &Shortcut| {
+                matches!(other, Shortcut::Vtep { .. }) && other.link() == chosen.link()
+            };
+            if matches!(chosen, Shortcut::Remote { .. }) && !standing.iter().any(vtep) {
+                return batch;
+            }
+            batch.add.insert(entry(&chosen));
+            standing.insert(chosen);
+        }
+        for one in gone {
+            batch.remove.insert(entry(&one));
+            standing.remove(&one);
+        }
+        batch
+    }
+
+    proptest! {
+        /// Step by step the table gets to what it would be if it was written anew.
+        #[test]
+        fn differences_lead_to_the_whole(chosen in vec(shortcut(), 1..60)) {
+            let (mut shortcuts, mut standing) = (Shortcuts::default(), BTreeSet::new());
+            let mut table = BTreeSet::new();
+            for one in chosen {
+                let batch = batch(&mut standing, one);
+                let (before, after) = shortcuts.change(&batch);
+                for piece in before.difference(&after) {
+                    prop_assert!(table.remove(piece), "{piece:?} was not there");
+                }
+                for piece in after.difference(&before) {
+                    prop_assert!(table.insert(piece.clone()), "{piece:?} was there");
+                }
+                prop_assert_eq!(&table, &shortcuts.all());
+                let mut anew = Shortcuts::default();
+                let add = standing.iter().cloned().map(FirewallEntry::Shortcut).collect();
+                anew.change(&FirewallBatch { add, remove: BTreeSet::new() });
+                prop_assert_eq!(&table, &anew.all());
+            }
+        }
+
+        /// Nothing that comes out of a tunnel goes into one, and only what is there is sent to.
+        #[test]
+        fn ways_lead_where_they_should(chosen in vec(shortcut(), 1..60)) {
+            let (mut shortcuts, mut standing) = (Shortcuts::default(), BTreeSet::new());
+            for one in chosen {
+                shortcuts.change(&batch(&mut standing, one));
+            }
+            for piece in shortcuts.all() {
+                match piece {
+                    Piece::Chain { link, maps } if link.as_str().starts_with('x') => {
+                        prop_assert!(maps.iter().all(|map| matches!(map, Map::Near(_))));
+                    }
+                    Piece::Way { map: Map::Near(bridge), mac, to } => {
+                        prop_assert!(standing.contains(&Shortcut::Port { link: to, bridge, mac }));
+                    }
+                    Piece::Way { map: Map::Far(_), mac, to } => {
+                        prop_assert!(standing.contains(&Shortcut::Remote { link: to, mac }));
+                    }
+                    Piece::Chain { .. } | Piece::Map(_) => {}
+                }
+            }
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     events::{About, Bus, What},
-    id::{NetworkId, NodeId},
+    id::{DriverName, NetworkId, NodeId},
     ledger::{FollowedKey, Group, Ledger},
 };
 
@@ -44,6 +44,13 @@ pub trait Listener: Send + Sync {
         group: &Group,
         keys: Option<Vec<String>>,
     ) -> Result<(), String>;
+
+    /// The drivers that are told of agreed values.
+    fn sharers(&self) -> Vec<DriverName>;
+
+    /// Tells one that agreed values may have changed; says whether it wants to be told once
+    /// more. An error (in a sentence) means that it has to be.
+    async fn agreed_changed(&self, driver: &DriverName) -> Result<bool, String>;
 }
 
 /// Follows what the ledger says is followed, for as long as this is polled.
@@ -168,6 +175,7 @@ pub(super) async fn run_nodes(cluster: Arc<Cluster>, events: Arc<Bus>) {
                 pause = FIRST_PAUSE;
                 let mut nodes = nodes_of(rows);
                 set_nodes(&cluster, &nodes, (!is_first).then_some(&events));
+                cluster.known.begin_watch();
                 is_first = false;
                 let Err(error) = watch(&cluster, &prefix, revision + 1, |changes| {
                     for change in changes {
@@ -185,6 +193,7 @@ pub(super) async fn run_nodes(cluster: Arc<Cluster>, events: Arc<Bus>) {
                     set_nodes(&cluster, &nodes, Some(&events));
                 })
                 .await;
+                cluster.known.end_watch();
                 tracing::debug!(%error, "reading the nodes again");
             }
             Err(error) => tracing::debug!(%error, "cannot read the nodes"),
@@ -210,14 +219,14 @@ fn set_nodes(cluster: &Cluster, nodes: &BTreeMap<NodeId, Node>, events: Option<&
     }
 }
 
-async fn first(cluster: &Cluster, prefix: &str) -> Result<Listing, Error> {
+pub(super) async fn first(cluster: &Cluster, prefix: &str) -> Result<Listing, Error> {
     let late = || Err(Error::Unreachable("it does not answer".to_owned()));
     let listing = tokio::time::timeout(PATIENCE, cluster.store.list(prefix, false));
     listing.await.unwrap_or_else(|_elapsed| late())
 }
 
 /// Hands on what changes, until that is not known any more.
-async fn watch(
+pub(super) async fn watch(
     cluster: &Cluster,
     prefix: &str,
     from: u64,

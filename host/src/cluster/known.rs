@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -23,8 +24,17 @@ pub(super) type View = BTreeMap<(String, NodeId), Entry>;
 /// Nodes, and groups that are followed.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    nodes: Mutex<BTreeMap<NodeId, Node>>,
+    nodes: Mutex<Nodes>,
     groups: Mutex<BTreeMap<Group, Followed>>,
+}
+
+#[derive(Debug, Default)]
+struct Nodes {
+    there: BTreeMap<NodeId, Node>,
+    /// Since when all that come and go are seen; none: they are not.
+    watched: Option<Instant>,
+    /// When those went that went since then.
+    gone: BTreeMap<NodeId, Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -58,12 +68,39 @@ pub(super) enum Gathered {
 impl Known {
     /// The nodes that are there.
     pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock_nodes().there.clone()
     }
 
     /// Sets the nodes that are there and returns those that were.
     pub(super) fn set_nodes(&self, nodes: BTreeMap<NodeId, Node>) -> BTreeMap<NodeId, Node> {
-        std::mem::replace(&mut *self.nodes.lock().unwrap_or_else(PoisonError::into_inner), nodes)
+        let mut known = self.lock_nodes();
+        let before = std::mem::replace(&mut known.there, nodes);
+        let Nodes { there, gone, .. } = &mut *known;
+        gone.retain(|id, _| !there.contains_key(id));
+        let went = before.keys().filter(|id| !there.contains_key(*id));
+        gone.extend(went.map(|id| (id.clone(), Instant::now())));
+        before
+    }
+
+    /// From now on all nodes that come and go are seen.
+    pub(super) fn begin_watch(&self) {
+        self.lock_nodes().watched = Some(Instant::now());
+    }
+
+    /// They are not any more: who has gone may have come back.
+    pub(super) fn end_watch(&self) {
+        let mut nodes = self.lock_nodes();
+        nodes.watched = None;
+        nodes.gone.clear();
+    }
+
+    /// For how long a node has not been there without a break; none: it is there, or nobody
+    /// knows.
+    pub(super) fn away(&self, id: &NodeId) -> Option<Duration> {
+        let nodes = self.lock_nodes();
+        let watched = nodes.watched.filter(|_| !nodes.there.contains_key(id))?;
+        let since = nodes.gone.get(id).map_or(watched, |gone| watched.max(*gone));
+        Some(since.elapsed())
     }
 
     /// Entries of a group, by key and node; none if they are not known.
@@ -140,6 +177,10 @@ impl Known {
             let gathered = Gathered::Keys(keys);
             followed.mailboxes.values().for_each(|mailbox| mailbox.put(gathered.clone()));
         }
+    }
+
+    fn lock_nodes(&self) -> MutexGuard<'_, Nodes> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Group, Followed>> {

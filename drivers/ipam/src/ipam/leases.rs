@@ -6,6 +6,7 @@ use super::Ipam;
 use crate::{
     net,
     record::{Lease, PoolId, Subnet},
+    shared::Shared,
     store::{Store, World},
     tree::Tree,
 };
@@ -67,6 +68,33 @@ impl<S: Store, W: World> Ipam<S, W> {
         }
         self.mark(number, bits, offset, true, false)?;
         lease.write(&mut self.store, number, offset)
+    }
+
+    /// The same of a pool that is shared with other hosts.
+    pub(super) fn give_back_shared(
+        &mut self,
+        id: &PoolId,
+        subnet: &mut Subnet,
+        shared: &Shared,
+        offset: u128,
+        lease: Lease,
+    ) -> Result<(), Error> {
+        let (number, bits) = (subnet.number, net::host_bits(id.subnet));
+        let ours = shared.has_block(shared.block_of(offset));
+        let after = u64::from(subnet.numbered(lease.pool).map_or(0, |pool| pool.rest));
+        self.world.call_later((after + 1) * NANOSECONDS);
+        if shared.common.contains(&offset) || !(ours || shared.has_single(offset)) {
+            // Not this host's to give out again.
+            if let Some(pool) = subnet.numbered(lease.pool) {
+                pool.held = pool.held.saturating_sub(1);
+            }
+            self.set_free(number, bits, offset)?;
+            if ours {
+                self.mark(number, bits, offset, true, true)?;
+            }
+            return Ok(());
+        }
+        self.give_back(id, subnet, offset, lease)
     }
 
     /// Takes back some of a pool's addresses that have rested long enough.
@@ -152,7 +180,8 @@ impl<S: Store, W: World> Ipam<S, W> {
         Ok(lease.map(|lease| (offset, lease)))
     }
 
-    fn mark(
+    /// Notes whether an address is used, and held.
+    pub(super) fn mark(
         &mut self,
         number: u32,
         bits: u32,

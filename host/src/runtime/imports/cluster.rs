@@ -1,12 +1,14 @@
 //! `cluster`: what the nodes of a cluster know in common.
 
+use std::time::Duration;
+
 use super::error_out;
 use crate::{
     cluster,
     ledger::TxError,
     runtime::{
         bindings::network::wasmnet::driver::{
-            cluster::{Entry, Host, Node},
+            cluster::{Entry, Host, Node, Standing},
             types::Error,
         },
         call::CallState,
@@ -30,6 +32,10 @@ fn entry_out(entry: cluster::Entry) -> Entry {
     Entry { key, node: node_out(node), value, revision }
 }
 
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 // === impl CallState ===
 
 impl Host for CallState {
@@ -40,6 +46,15 @@ impl Host for CallState {
     async fn nodes(&mut self) -> Outcome<Vec<Node>> {
         let nodes = self.transaction()?.nodes().await;
         out(nodes, |nodes| nodes.into_iter().map(node_out).collect())
+    }
+
+    async fn presence(&mut self) -> Outcome<Standing> {
+        let standing = self.transaction()?.standing().await;
+        out(standing, |cluster::Standing { term, age }| Standing { term, age: nanoseconds(age) })
+    }
+
+    async fn away(&mut self, node: String) -> Outcome<Option<u64>> {
+        out(self.transaction()?.away(&node).await, |away| away.map(nanoseconds))
     }
 
     async fn follow(&mut self, group: String) -> Outcome<()> {
@@ -74,5 +89,19 @@ impl Host for CallState {
         new: Option<Vec<u8>>,
     ) -> Outcome<bool> {
         out(self.transaction()?.agree(&key, old, new).await, |done| done)
+    }
+
+    async fn call_later(&mut self, after: u64) -> Outcome<()> {
+        out(self.transaction()?.call_later(Duration::from_nanos(after)).await, |()| ())
+    }
+
+    async fn wait(
+        &mut self,
+        key: String,
+        old: Option<Vec<u8>>,
+        patience: u32,
+    ) -> Outcome<Option<Vec<u8>>> {
+        let patience = Duration::from_millis(patience.into());
+        out(self.transaction()?.wait_agreed(&key, old, patience).await, |value| value)
     }
 }

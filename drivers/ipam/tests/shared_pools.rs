@@ -290,5 +290,5 @@ fn a_pool_made_anew_while_a_host_was_dead_is_told() {
     tend(&mut one);
     // With nobody else's it is made again as it was.
     tend(&mut two);
-    assert_eq!(request_address(&mut two, &id, "").unwrap(), "10.1.0.3/24");
+    assert_eq!(request_address(&mut two, &id, "").unwrap(), "10.1.0.17/24");
 }

@@ -232,3 +232,42 @@ impl Gathered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(ids: &[&NodeId]) -> BTreeMap<NodeId, Node> {
+        let node = |id: &&NodeId| Node {
+            id: (*id).clone(),
+            name: String::new(),
+            address: "192.0.2.1".parse().unwrap(),
+        };
+        ids.iter().map(|id| ((*id).clone(), node(id))).collect()
+    }
+
+    #[test]
+    fn who_is_away_is_counted_from_when_it_was_seen_to_go() {
+        let known = Known::default();
+        let (one, other) = (NodeId::random().unwrap(), NodeId::random().unwrap());
+        assert_eq!(known.away(&one), None, "nobody looks");
+        known.set_nodes(nodes(&[&one]));
+        known.begin_watch();
+        assert_eq!(known.away(&one), None, "it is there");
+        // Not longer than somebody has looked.
+        let tick = Duration::from_millis(20);
+        std::thread::sleep(tick);
+        assert!(known.away(&other).unwrap() >= tick);
+        known.set_nodes(nodes(&[]));
+        assert!(known.away(&one).unwrap() < known.away(&other).unwrap());
+        known.set_nodes(nodes(&[&one]));
+        assert_eq!(known.away(&one), None, "it is back");
+        known.set_nodes(nodes(&[]));
+        std::thread::sleep(tick);
+        assert!(known.away(&one).unwrap() >= tick);
+        known.end_watch();
+        assert_eq!(known.away(&one), None, "nobody looks");
+        known.begin_watch();
+        assert!(known.away(&one).unwrap() < tick, "it may have been there in between");
+    }
+}

@@ -61,6 +61,10 @@ async fn tell(
     let mut pause = FIRST_PAUSE;
     loop {
         let gathered = mailbox.take().await;
+        // A call would only wait for the store, and keep others waiting.
+        while !cluster.reach().reachable {
+            tokio::time::sleep(LAST_PAUSE).await;
+        }
         let (listener, driver) = (Arc::clone(listener), driver.clone());
         let call = Arc::clone(&cluster.calls).read_owned().await;
         // Apart: a call must not be dropped in the middle.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use wasmnet_sdk::{Error, ipnet::IpNet};
+use wasmnet_sdk::{Error, cluster::Standing, ipnet::IpNet};
 
 use super::Ipam;
 use crate::{
@@ -56,8 +56,9 @@ impl Listing {
 impl<S: Store, W: World> Ipam<S, W> {
     /// What this host can be sure of. Right after a start that takes the store.
     pub(super) fn sure(&self) -> Result<Sure, Error> {
-        let standing = self.world.presence()?;
-        Ok(Sure { node: self.world.node()?, term: standing.term, age: standing.age })
+        let node = self.world.node()?;
+        let Standing { term, age } = self.world.presence()?;
+        Ok(Sure { node, term, age })
     }
 
     /// Who is said to have which block.
@@ -140,8 +141,16 @@ impl<S: Store, W: World> Ipam<S, W> {
         if self.claim_free(place, shared, sure, span, &listing)? {
             return Ok(true);
         }
-        for (block, _) in listed {
-            if self.claim(place, shared, sure, block)? {
+        let mut dead = BTreeMap::new();
+        for (block, nodes) in listed {
+            let mut all_dead = true;
+            for node in nodes {
+                if !dead.contains_key(&node) {
+                    dead.insert(node.clone(), shared.is_dead(self.world.away(&node)?));
+                }
+                all_dead &= dead.get(&node) == Some(&true);
+            }
+            if all_dead && self.claim(place, shared, sure, block)? {
                 return Ok(true);
             }
         }

@@ -30,13 +30,14 @@ impl<S: Store, W: World> Ipam<S, W> {
     /// Agreed values may have changed, or the store can be reached. Says whether it wants to
     /// be called again when the books are written.
     pub fn agreed_changed(&mut self) -> Result<bool, Error> {
-        let sure = self.sure()?;
+        let node = self.world.node()?;
         let (mut again, mut names, mut generations) = (false, BTreeSet::new(), BTreeSet::new());
         for space in Space::ALL {
             for net in self.subnets_of(space)? {
                 let id = PoolId { space, subnet: net, range: None };
                 let Some(mut subnet) = Subnet::read(&self.store, &id)? else { continue };
                 let Some(mut shared) = subnet.shared.take() else { continue };
+                let sure = self.sure()?;
                 names.insert(shared.name.clone());
                 again |= self.tend(&id, &mut subnet, &mut shared, &sure)?;
                 generations.insert(shared.generation.clone());
@@ -44,7 +45,7 @@ impl<S: Store, W: World> Ipam<S, W> {
                 subnet.write(&mut self.store, &id)?;
             }
         }
-        self.leave_others(&sure.node, &names, &generations)?;
+        self.leave_others(&node, &names, &generations)?;
         Ok(again)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::error_out;
+use super::{error_out, system::nanoseconds};
 use crate::{
     cluster,
     ledger::TxError,
@@ -30,10 +30,6 @@ fn node_out(node: cluster::Node) -> Node {
 fn entry_out(entry: cluster::Entry) -> Entry {
     let cluster::Entry { key, node, value, revision } = entry;
     Entry { key, node: node_out(node), value, revision }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 // === impl CallState ===

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Instant};
 
 use tokio::sync::watch;
 
-use crate::{dispatch::Dispatcher, runtime::Runtime};
+use crate::{daemon::Roster, dispatch::Dispatcher, runtime::Runtime};
 
 /// The socket's name in the run directory.
 pub const SOCKET: &str = "admin.sock";
@@ -22,6 +22,7 @@ pub const SOCKET: &str = "admin.sock";
 pub struct State {
     dispatcher: Arc<Dispatcher>,
     runtime: Arc<Runtime>,
+    roster: Arc<Roster>,
     started: Instant,
     /// True when the daemon stops, so that nobody waits for who only listens.
     stop: watch::Receiver<bool>,
@@ -34,8 +35,9 @@ impl State {
     pub fn new(
         dispatcher: Arc<Dispatcher>,
         runtime: Arc<Runtime>,
+        roster: Arc<Roster>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { dispatcher, runtime, started: Instant::now(), stop }
+        Self { dispatcher, runtime, roster, started: Instant::now(), stop }
     }
 }

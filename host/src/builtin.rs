@@ -15,7 +15,7 @@ pub struct BuiltIn {
 }
 
 /// All of them.
-pub static DRIVERS: [BuiltIn; 3] = [
+pub static DRIVERS: [BuiltIn; 4] = [
     BuiltIn {
         name: "wasm-bridge",
         component: include_bytes!(env!("WASMNET_BRIDGE")),
@@ -31,6 +31,12 @@ pub static DRIVERS: [BuiltIn; 3] = [
         name: "wasm-macvlan",
         component: include_bytes!(env!("WASMNET_MACVLAN")),
         store_bytes: None,
+    },
+    BuiltIn {
+        name: "wasm-overlay",
+        component: include_bytes!(env!("WASMNET_OVERLAY")),
+        // An endpoint of another host takes some 150 bytes: room for a hundred thousand.
+        store_bytes: Some(16 << 20),
     },
 ];
 

@@ -3,13 +3,18 @@
 //! [`args`] is the one definition that help, man page and completions come from;
 //! [`serve`](mod@serve) runs the daemon, [`show`] and [`events`] ask one and
 //! print, [`output`] is the
-//! only place that writes to the terminal.
+//! only place that writes to the terminal. [`new`], [`inspect`] and [`file`] need no daemon.
 
 pub mod args;
+mod conformance;
 mod doctor;
+mod driver;
 mod events;
 mod explain;
+mod file;
+mod inspect;
 mod ipam;
+mod new;
 mod output;
 mod plan;
 mod serve;
@@ -19,7 +24,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
-use self::args::{Args, Command};
+use self::args::{Args, Command, Driver};
 use crate::{
     error::chain,
     runtime::{CompileLimits, compiler},
@@ -37,6 +42,16 @@ pub fn main() -> ExitCode {
         Command::Serve(options) => serve::run(options, &args.global).map_err(|e| chain(&e)),
         Command::Explain { code } => {
             explain::run(code.as_deref(), args.global.json).map_err(|e| chain(&e))
+        }
+        Command::New(options) => new::run(&options, args.global.json).map_err(|e| chain(&e)),
+        Command::Conformance(options) => {
+            conformance::run(&options, args.global.json).map_err(|e| chain(&e))
+        }
+        Command::Driver(Driver::Annotate(options)) => {
+            file::annotate(&options).map_err(|e| chain(&e))
+        }
+        Command::Driver(Driver::Inspect { driver }) if inspect::is_file(&driver) => {
+            inspect::file(driver.as_ref(), args.global.json).map_err(|e| chain(&e))
         }
         Command::Compile(limits) => {
             let time = Duration::from_secs(limits.seconds);

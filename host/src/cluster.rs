@@ -267,9 +267,7 @@ impl Cluster {
         let mut tasks = JoinSet::new();
         tasks.spawn(publish::run(Arc::clone(&self), Arc::clone(&ledger), Arc::clone(&events)));
         tasks.spawn(follow::run_nodes(Arc::clone(&self), events));
-        for driver in listener.sharers() {
-            tasks.spawn(told::run(Arc::clone(&self), driver, Arc::clone(&listener)));
-        }
+        tasks.spawn(told::run(Arc::clone(&self), Arc::clone(&listener)));
         tasks.spawn(follow::run(self, ledger, listener));
         while tasks.join_next().await.is_some() {}
     }

@@ -16,7 +16,11 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 pub use self::cluster::{ClusterConfig, ClusterOptions, NodeConfig, StoreOptions};
 pub use self::driver::{Digest, DriverConfig, InvalidValue, LimitsConfig};
-use crate::{id::DriverName, runtime::Settings};
+use crate::{
+    id::DriverName,
+    runtime::Settings,
+    trust::{Trust, TrustConfig},
+};
 
 /// Where the config file is unless said otherwise.
 pub const DEFAULT_PATH: &str = "/etc/wasmnet/config.toml";
@@ -33,6 +37,9 @@ struct File {
     /// What it shares with others.
     #[serde(default)]
     cluster: ClusterConfig,
+    /// Whose components are loaded.
+    #[serde(default)]
+    trust: TrustConfig,
     /// Drivers beside, or in place of, the built-in ones.
     #[serde(default, rename = "driver")]
     drivers: Vec<DriverConfig>,
@@ -46,6 +53,8 @@ pub struct Config {
     pub drivers: Vec<Configured>,
     /// This node, and what it shares with others.
     pub cluster: ClusterOptions,
+    /// Whose components are loaded.
+    pub trust: Trust,
 }
 
 /// A driver of the operator's.
@@ -142,10 +151,14 @@ impl Config {
             Some(path) => (path, true),
             None => (Path::new(DEFAULT_PATH), false),
         };
-        let mut config = Self::default();
-        if let Some((File { node, cluster, drivers }, text)) = read::<File>(path, must_exist)? {
+        let trust = Trust::new(path, TrustConfig::default());
+        let mut config = Self { trust, ..Self::default() };
+        if let Some((File { node, cluster, trust, drivers }, text)) =
+            read::<File>(path, must_exist)?
+        {
             config.cluster = ClusterOptions::new(node, cluster)
                 .map_err(|error| place(path, &text, error.at, &error.message))?;
+            config.trust = Trust::new(path, trust);
             for driver in drivers {
                 let name = driver.name.clone();
                 let name = name.ok_or_else(|| Error::NoName { path: path.to_owned() })?;
@@ -322,7 +335,7 @@ mod tests {
             ("[cluster]\nstore = \"consul\"\n", "line 2, column 9", "unknown variant"),
             ("[cluster]\nstore = \"etcd\"\n", "line 2, column 9", "needs endpoints"),
             ("[cluster]\nendpoints = [\"http://a:1\"]\n", "line 2, column 13", "\"etcd\" only"),
-            ("[cluster]\nendpoints = [\"a:1\"]\n", "line 2, column 14", "not an endpoint"),
+            ("[cluster]\nendpoints = [\"a:1\"]\n", "line 2, column 13", "not an endpoint"),
             ("[cluster]\nprefix = \"x\"\n", "line 2, column 10", "not a prefix"),
             ("[cluster]\nlease = 1\n", "line 2, column 9", "2 to 3600"),
             ("[cluster]\nleese = 1\n", "line 2, column 1", "unknown field"),

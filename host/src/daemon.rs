@@ -4,23 +4,25 @@
 //! directory is locked, then kernel and ledger are brought together, and only then do
 //! the sockets appear: whoever sees one can use it.
 
+mod drivers;
+
 use std::{path::PathBuf, sync::Arc};
 
 use tokio::{sync::watch, task::JoinSet};
 
+use self::drivers::{Loader, Opening, Openings, wanted};
+pub use self::drivers::{ReloadError, Roster};
 use crate::{
-    admin, builtin,
+    admin,
     cluster::{self, Cluster, Embedded, Etcd, Identity},
     config::{self, ClusterOptions, Config, StoreOptions},
-    dispatch::{Dispatcher, Drivers, Slot},
+    dispatch::Dispatcher,
     docker,
-    error::chain,
-    grants::Authority,
     id::DriverName,
     kernel::{self, Kernel, linux::Linux},
-    ledger::{self, Caller, Ledger, Limits, Transaction},
-    privileges, reconcile,
-    runtime::{Call, CallLimits, CompileLimits, Compiler, Driver, LoadError, Runtime, Settings},
+    ledger::{self, Ledger},
+    privileges, probe, reconcile,
+    runtime::{CompileLimits, Compiler, LoadError, Runtime},
     sockets::{self, Given, Socket},
     store::{self, Store},
 };
@@ -82,14 +84,9 @@ pub enum Error {
 pub struct Daemon {
     dispatcher: Arc<Dispatcher>,
     runtime: Arc<Runtime>,
-    plugins: Vec<(DriverName, Socket)>,
+    roster: Arc<Roster>,
+    openings: Openings,
     admin: Socket,
-}
-
-/// A driver to be loaded: a file, or bytes of the daemon's own.
-enum Source {
-    File(PathBuf),
-    BuiltIn(&'static [u8]),
 }
 
 // === impl Daemon ===
@@ -99,10 +96,10 @@ impl Daemon {
     pub async fn start(options: &Options, mut given: Given) -> Result<Self, Error> {
         privileges::check()?;
         let config = Config::load(options.config.as_deref())?;
-        let sources = sources(&config);
+        let sources = wanted(&config);
         let socket_of = |name: &DriverName| options.plugin_dir.join(format!("{name}.sock"));
         let admin = options.run_dir.join(admin::SOCKET);
-        let plugins = sources.iter().map(|(name, _, _)| socket_of(name));
+        let plugins = sources.keys().map(socket_of);
         for socket in plugins.chain([admin.clone()]).filter(|socket| !given.has(socket)) {
             sockets::check(&socket)?;
         }
@@ -116,46 +113,64 @@ impl Daemon {
         let compiler = Compiler::this_program(options.compile);
         let runtime = Arc::new(Runtime::new(&options.state_dir.join(CACHE), compiler)?);
         let cluster = Arc::new(join(config.cluster, &ledger)?);
-        let drivers = load(&runtime, &kernel, &ledger, sources).await;
-        let names: Vec<DriverName> = drivers.iter().map(|(name, _)| name.clone()).collect();
+        let loader = Loader::new(Arc::clone(&runtime), Arc::clone(&kernel), Arc::clone(&ledger));
+        let drivers = loader.load_all(&sources).await;
         let dispatcher = Dispatcher::new(kernel, ledger, drivers, Arc::default());
         let dispatcher = Arc::new(dispatcher.in_cluster(cluster));
         reconcile::start(&dispatcher).await?;
 
         let admin = given.take_or_bind(&admin)?;
-        let plugins = names
-            .into_iter()
-            .map(|name| Ok((name.clone(), given.take_or_bind(&socket_of(&name))?)))
-            .collect::<Result<_, sockets::Error>>()?;
+        let (roster, openings) = Roster::new(
+            options.config.clone(),
+            options.plugin_dir.clone(),
+            loader,
+            Arc::clone(&dispatcher),
+        );
+        for (name, wanted) in sources {
+            let socket = given.take_or_bind(&socket_of(&name))?;
+            roster.begin(name, wanted, socket).await;
+        }
         for socket in given.left() {
             tracing::warn!(socket = %socket.display(), "no driver has the name of a socket that was handed over");
         }
-        Ok(Self { dispatcher, runtime, plugins, admin })
+        Ok(Self { dispatcher, runtime, roster: Arc::new(roster), openings, admin })
     }
 
     /// Serves until `stop` is true; then removes the sockets, finishes the calls
     /// under way and returns.
     pub async fn serve(self, stop: watch::Receiver<bool>) {
-        let Self { dispatcher, runtime, plugins, admin } = self;
+        let Self { dispatcher, runtime, roster, mut openings, admin } = self;
         let repairs = tokio::spawn(reconcile::run(Arc::clone(&dispatcher)));
         let cluster = dispatcher.cluster().cloned();
         let sharing = cluster.clone().map(|cluster| {
             let (ledger, events) = (dispatcher.ledger(), dispatcher.events());
+            let probe = probe::run(Arc::clone(&cluster), Arc::clone(ledger));
             let run =
                 cluster.run(Arc::clone(ledger), Arc::clone(events), Arc::clone(&dispatcher) as _);
-            tokio::spawn(run)
+            tokio::spawn(async move { tokio::join!(run, probe) })
         });
         let mut servers = JoinSet::new();
-        for (name, socket) in plugins {
-            let dispatcher = Arc::clone(&dispatcher);
-            servers.spawn(socket.serve(stop.clone(), move |request| {
-                docker::server::serve(Arc::clone(&dispatcher), name.clone(), request)
-            }));
-        }
-        let state = Arc::new(admin::State::new(Arc::clone(&dispatcher), runtime, stop.clone()));
+        let state =
+            admin::State::new(Arc::clone(&dispatcher), runtime, Arc::clone(&roster), stop.clone());
+        let state = Arc::new(state);
+        let mut stopping = stop.clone();
         servers.spawn(
             admin.serve(stop, move |request| admin::server::serve(Arc::clone(&state), request)),
         );
+        loop {
+            tokio::select! {
+                Some(Opening { driver, socket, stop }) = openings.recv() => {
+                    let dispatcher = Arc::clone(&dispatcher);
+                    servers.spawn(socket.serve(stop, move |request| {
+                        docker::server::serve(Arc::clone(&dispatcher), driver.clone(), request)
+                    }));
+                }
+                // The socket of a driver that was removed.
+                Some(_ended) = servers.join_next() => {}
+                _ = stopping.wait_for(|stop| *stop) => break,
+            }
+        }
+        roster.close().await;
         while servers.join_next().await.is_some() {}
         repairs.abort();
         if let (Some(cluster), Some(sharing)) = (cluster, sharing) {
@@ -178,65 +193,4 @@ fn join(options: ClusterOptions, ledger: &Ledger) -> Result<Cluster, Error> {
         StoreOptions::Etcd(options) => Arc::new(Etcd::new(&options)?),
     };
     Ok(Cluster::new(store, Identity { id, name, address }, settings))
-}
-
-/// The drivers by name: the built-in ones, and the operator's over them.
-fn sources(config: &Config) -> Vec<(DriverName, Source, Settings)> {
-    let configured = |name: &DriverName| config.drivers.iter().find(|driver| driver.name == *name);
-    let built_in = builtin::DRIVERS.iter().filter_map(|built_in| {
-        let name: DriverName = built_in.name.parse().ok()?;
-        let settings = match configured(&name) {
-            Some(driver) if driver.component.is_some() => return None,
-            Some(driver) => driver.settings.clone(),
-            None => Settings { limits: built_in.limits(), ..Settings::default() },
-        };
-        Some((name, Source::BuiltIn(built_in.component), settings))
-    });
-    let files = config.drivers.iter().filter_map(|driver| {
-        let component = driver.component.clone()?;
-        Some((driver.name.clone(), Source::File(component), driver.settings.clone()))
-    });
-    built_in.chain(files).collect()
-}
-
-/// Loads drivers. One that fails does not keep the others from working.
-async fn load(
-    runtime: &Arc<Runtime>,
-    kernel: &Arc<dyn Kernel>,
-    ledger: &Arc<Ledger>,
-    sources: Vec<(DriverName, Source, Settings)>,
-) -> Drivers {
-    let mut drivers = Drivers::default();
-    for (name, source, settings) in sources {
-        let call = || Call {
-            transaction: Transaction::begin(
-                Arc::clone(kernel),
-                Arc::clone(ledger),
-                Caller {
-                    driver: name.clone(),
-                    scope: None,
-                    limits: Limits::default(),
-                    authority: Authority::default(),
-                    events: None,
-                    cluster: None,
-                },
-            ),
-            limits: CallLimits::default(),
-        };
-        let loaded = match &source {
-            Source::File(path) => Driver::load(runtime, name.clone(), path, settings, call).await,
-            Source::BuiltIn(bytes) => {
-                Driver::from_bytes(runtime, name.clone(), *bytes, settings, call).await
-            }
-        };
-        let slot = match loaded {
-            Ok(driver) => Slot::Ready(Arc::new(driver)),
-            Err(error) => {
-                tracing::error!(driver = %name, error = %chain(&error), "driver cannot be loaded");
-                Slot::Failed(chain(&error))
-            }
-        };
-        drivers.insert(name, slot);
-    }
-    drivers
 }

@@ -77,16 +77,7 @@ impl Dispatcher {
         drivers: Drivers,
         events: Arc<Bus>,
     ) -> Self {
-        for (name, slot) in drivers.iter() {
-            let what = match slot {
-                Slot::Ready(driver) => What::DriverLoaded {
-                    version: driver.manifest.version.clone(),
-                    digest: driver.digest.clone(),
-                },
-                Slot::Failed(reason) => What::DriverFailed { reason: reason.clone() },
-            };
-            events.send(About::driver(name), what);
-        }
+        drivers.all().iter().for_each(|(name, slot)| tell_loaded(&events, name, slot));
         let (networks, ipam, sessions) = (Locks::default(), Locks::default(), Locks::default());
         let quarantine = Quarantine::new(Arc::clone(&events));
         let cluster = None;
@@ -128,6 +119,21 @@ impl Dispatcher {
         &self.quarantine
     }
 
+    /// Puts a driver under a name, or another in the place of the one that has it.
+    pub fn set_driver(&self, name: &DriverName, slot: Slot) {
+        tell_loaded(&self.events, name, &slot);
+        // A new one is not to blame for what the last one did.
+        self.quarantine.reset(name);
+        self.drivers.insert(name.clone(), slot);
+    }
+
+    /// Takes a driver away, of which nobody has a network.
+    pub fn remove_driver(&self, name: &DriverName) {
+        self.quarantine.reset(name);
+        self.drivers.remove(name);
+        self.events.send(About::driver(name), What::DriverRemoved);
+    }
+
     /// What the engine is told about a driver. Answered from memory, whatever the
     /// driver's state.
     pub fn roles(&self, name: &DriverName) -> Roles {
@@ -155,7 +161,8 @@ impl Dispatcher {
         let authority = Authority::new(permits, of.map(grants::About::from).unwrap_or_default());
         let events = Some(Arc::clone(&self.events));
         let cluster = self.cluster.clone();
-        let caller = Caller { driver: name.clone(), scope, limits, authority, events, cluster };
+        let driver = name.clone();
+        let caller = Caller { driver, scope, limits, authority, events, cluster, rehearsed: false };
         Transaction::begin(kernel, ledger, caller)
     }
 
@@ -226,4 +233,15 @@ impl Dispatcher {
 /// Seconds since 1970.
 fn now() -> u64 {
     std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
+}
+
+fn tell_loaded(events: &Bus, name: &DriverName, slot: &Slot) {
+    let what = match slot {
+        Slot::Ready(driver) => What::DriverLoaded {
+            version: driver.manifest.version.clone(),
+            digest: driver.digest.clone(),
+        },
+        Slot::Failed(reason) => What::DriverFailed { reason: reason.clone() },
+    };
+    events.send(About::driver(name), what);
 }

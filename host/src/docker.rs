@@ -7,3 +7,5 @@ mod api;
 mod ports;
 pub mod server;
 pub mod wire;
+
+pub use self::api::{Failure, handle};

@@ -137,6 +137,8 @@ pub enum What {
     },
     /// A driver is called again.
     DriverReset,
+    /// A driver was taken away.
+    DriverRemoved,
     /// The engine's call was answered with an error.
     CallFailed {
         /// The method, as the engine calls it.

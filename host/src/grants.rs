@@ -10,12 +10,15 @@
 
 mod authority;
 mod code;
+mod outside;
 mod pattern;
 mod table;
+mod words;
 
 pub use self::{
     authority::{About, Authority, Permits, Request},
     code::{Code, Denial, Reason},
+    outside::{FilePattern, HostPattern, InvalidFile, InvalidHost},
     pattern::{Pattern, PortRange},
     table::{Grants, Kind},
 };

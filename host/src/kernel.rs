@@ -10,6 +10,7 @@
 //! nothing, since that is what nftables offers.
 
 mod error;
+mod link;
 pub mod linux;
 mod name;
 mod object;
@@ -22,11 +23,12 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 
 pub use self::{
-    error::{Error, Refusal},
+    error::{Error, Refusal, out_of_memory},
+    link::{DEFAULT_MTU, IpvlanFlag, IpvlanMode, Link, LinkKind, MacvlanMode, SharedLink},
     name::{InvalidLinkName, LinkName},
     object::{
-        Access, Address, DEFAULT_MTU, Fdb, FirewallEntry, Link, LinkKind, MacvlanMode, Neighbour,
-        Object, ObjectKey, Policy, Port, Route, SourceNat, Subnet, Sysctl,
+        Access, Address, Fdb, FirewallEntry, Neighbour, Object, ObjectKey, Policy, Port, Proxy,
+        Route, SourceNat, Subnet, Sysctl,
     },
     simulated::Simulated,
     snapshot::{Beside, ObservedLink, Snapshot},
@@ -59,6 +61,8 @@ pub enum Event {
     Object(ObjectKey),
     /// A link may have changed; this is how it is now.
     Link(LinkName, ObservedLink),
+    /// The addresses of a link may have changed.
+    Addresses(LinkName),
     /// What holds for a link as a port of its bridge may have changed.
     Port {
         /// The link.

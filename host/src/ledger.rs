@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
 pub use self::{
     keys::{KeyScope, StoreKey},
@@ -50,6 +50,9 @@ pub struct Ledger {
     /// Held by whoever deletes doomed objects: one at a time, or the slower would delete
     /// what was made anew under the same name behind the faster.
     reaping: tokio::sync::Mutex<()>,
+    /// For each driver, held by a call that takes something which its networks share, until it
+    /// is over, and by whoever deletes such a thing: nobody may take it in between.
+    sharing: Mutex<BTreeMap<DriverName, Arc<tokio::sync::Mutex<()>>>>,
     /// Keys that calls under way want, and that the kernel would give to two.
     claims: Arc<Mutex<BTreeSet<ObjectKey>>>,
     /// Counts up when something is published or followed, or no longer.
@@ -143,7 +146,8 @@ pub enum Error {
 
 impl Ledger {
     /// Reads everything in a store.
-    pub fn open(store: Store) -> Result<Self, Error> {
+    pub fn open(store: impl Into<Arc<Store>>) -> Result<Self, Error> {
+        let store = store.into();
         let mut state = load::load(&store)?;
         if state.node_id.is_none() {
             let id = NodeId::random().map_err(Error::NodeId)?;
@@ -152,10 +156,11 @@ impl Ledger {
             state.node_id = Some(id);
         }
         Ok(Self {
-            store: Arc::new(store),
+            store,
             state: RwLock::new(state),
             reaped: Notify::new(),
             reaping: tokio::sync::Mutex::default(),
+            sharing: Mutex::default(),
             claims: Arc::default(),
             shared: watch::Sender::new(0),
             touched: Mutex::default(),
@@ -208,14 +213,41 @@ impl Ledger {
     /// Deletes doomed objects from the kernel and forgets them; all of them, or
     /// those of one network. What the kernel refuses stays doomed for the next time.
     pub async fn reap(&self, kernel: &dyn Kernel, network: Option<&NetworkId>) {
-        let _alone = self.reaping.lock().await;
-        let mut doomed = self.read().objects.doomed();
-        doomed.retain(|(_, entry)| network.is_none_or(|network| entry.scope.network == *network));
+        let of_network =
+            |entry: &Entry| network.is_none_or(|network| entry.scope.network == *network);
+        let is_shared = |entry: &Entry| matches!(entry.object, Object::Shared(_));
+        {
+            let _alone = self.reaping.lock().await;
+            let mut doomed = self.read().objects.doomed();
+            doomed.retain(|(_, entry)| of_network(entry) && !is_shared(entry));
+            self.reap_these(kernel, doomed).await;
+        }
+        let shared = |(_, entry): &(ObjectKey, Entry)| of_network(entry) && is_shared(entry);
+        let drivers: BTreeSet<DriverName> = {
+            let doomed = self.read().objects.doomed();
+            doomed.into_iter().filter(shared).map(|(_, entry)| entry.scope.driver).collect()
+        };
+        for driver in drivers {
+            let _nobody_takes_one = self.share(&driver).await;
+            let mut doomed = self.read().objects.doomed();
+            doomed.retain(|row| shared(row) && row.1.scope.driver == driver);
+            self.reap_these(kernel, doomed).await;
+        }
+    }
+
+    async fn reap_these(&self, kernel: &dyn Kernel, doomed: Vec<(ObjectKey, Entry)>) {
         if doomed.is_empty() {
             return;
         }
         let mut forgotten = Changes::default();
         for (key, entry) in doomed {
+            let link = entry.object.link();
+            let is_shared = matches!(entry.object, Object::Shared(_));
+            if is_shared && self.read().objects.sharing(link).next().is_some() {
+                // Others still have it.
+                forgotten.objects.insert(key, None);
+                continue;
+            }
             match kernel.delete(&entry.object).await {
                 Ok(()) => drop(forgotten.objects.insert(key, None)),
                 Err(error) => {
@@ -247,6 +279,16 @@ impl Ledger {
         let standing = self.read().objects.get(&key).is_some_and(|entry| !entry.doomed);
         let free = !standing && claims.insert(key.clone());
         free.then(|| Claim { claims: Arc::clone(&self.claims), key })
+    }
+
+    /// Until the guard is dropped, nobody else takes what a driver's networks share, and none
+    /// of it is deleted.
+    async fn share(&self, driver: &DriverName) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.sharing.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(locks.entry(driver.clone()).or_default())
+        };
+        lock.lock_owned().await
     }
 
     /// A number greater than that of any object so far.

@@ -171,9 +171,10 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
                 }
                 Event::Overrun => true,
                 event => {
-                    let network = plan::concerned(&dispatcher.ledger().read(), &event);
-                    if let Some(network) = network {
-                        schedule.announce(network, Cause::Events(vec![event]), Instant::now());
+                    let concerned = plan::concerned(&dispatcher.ledger().read(), &event);
+                    for network in concerned {
+                        let cause = Cause::Events(vec![event.clone()]);
+                        schedule.announce(network, cause, Instant::now());
                     }
                     false
                 }
@@ -280,7 +281,7 @@ async fn repair_network(dispatcher: &Dispatcher, network: &NetworkId, cause: Cau
         let _order = dispatcher.lock_network(network).await;
         // What a call of our own changed was announced before the ledger had it.
         if let Cause::Events(events) = &cause
-            && !plan::still_concern(&dispatcher.ledger().read(), events)
+            && !plan::still_concern(&dispatcher.ledger().read(), events, network)
         {
             return;
         }
@@ -313,11 +314,12 @@ async fn put_all_back(dispatcher: &Dispatcher, repairs: &[Repair], news: bool) -
     let mut without: BTreeSet<&LinkName> = BTreeSet::new();
     for repair in repairs {
         let link = repair.object.link();
-        if without.contains(link) || put_back(dispatcher, repair, news).await {
+        let mut needs = [Some(link), repair.object.stands_on()].into_iter().flatten();
+        if needs.any(|link| without.contains(link)) || put_back(dispatcher, repair, news).await {
             continue;
         }
         all = false;
-        if matches!(repair.object, Object::Link(_)) && repair.is.is_none() {
+        if matches!(repair.object, Object::Link(_) | Object::Shared(_)) && repair.is.is_none() {
             without.insert(link);
         }
     }
@@ -334,7 +336,9 @@ async fn put_back(dispatcher: &Dispatcher, repair: &Repair, news: bool) -> bool 
     let object = repair.object.key();
     let what = match done {
         // It has come back meanwhile; the next look shows how.
-        Ok(Undo::Nothing) if matches!(repair.object, Object::Sysctl(_)) => return true,
+        Ok(Undo::Nothing) if matches!(repair.object, Object::Sysctl(_) | Object::Shared(_)) => {
+            return true;
+        }
         Err(error) if error.is_exists() => return true,
         Ok(_) => {
             tracing::warn!(%object, fields = ?repair.fields, "repaired: somebody had changed it");

@@ -10,25 +10,31 @@
 //! guest give the thread back every few milliseconds; the deadline itself is a
 //! timer outside, so that it also ends a call that waits inside an import.
 
+mod annotate;
 pub mod bindings;
 mod cache;
 mod call;
 pub mod compiler;
 mod component;
+mod contract;
 mod convert;
 mod engine;
 mod error;
+mod facts;
 pub mod imports;
 mod instance;
 mod ipam;
 mod network;
+mod steady;
 mod ticker;
 
 pub use self::{
     call::{Call, CallLimits},
-    compiler::{CompileLimits, Compiler},
-    component::{Driver, Manifest, Settings},
+    compiler::{COMPONENT_MAX, CompileLimits, Compiler},
+    component::{Driver, Manifest, Settings, read_component},
     engine::Runtime,
     error::{CallError, LoadError},
+    facts::Facts,
     network::Endpoint,
+    steady::{Steady, Usage},
 };

@@ -150,6 +150,18 @@ impl Store {
         Ok(Self { database: database.map_err(failed)? })
     }
 
+    /// Another one in memory with the same rows.
+    pub fn copy(&self) -> Result<Self, Error> {
+        let mut batch = Batch::new();
+        for table in Table::ALL {
+            let rows = self.rows(table)?.into_iter();
+            batch.extend(rows.map(|(key, value)| ((table, key), Some(value))));
+        }
+        let copy = Self::in_memory()?;
+        copy.write(&batch, Lasting::Relaxed)?;
+        Ok(copy)
+    }
+
     /// All rows of a table.
     pub fn rows(&self, table: Table) -> Result<Rows, Error> {
         self.try_rows(table).map_err(|error| Error::Read(Box::new(error)))

@@ -1,10 +1,13 @@
 //! Between the contract's addresses and those of `std` and `ipnet`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use ipnet::IpNet;
 
-use crate::{IpAddress, IpNetwork};
+use crate::{Error, IpAddress, IpNetwork};
 
 // === impl IpAddress ===
 
@@ -54,5 +57,40 @@ impl IpNetwork {
 impl From<IpNet> for IpNetwork {
     fn from(network: IpNet) -> Self {
         Self { address: network.addr().into(), prefix_length: network.prefix_len() }
+    }
+}
+
+/// As people write it: 192.0.2.1, 2001:db8::1.
+impl std::fmt::Display for IpAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        IpAddr::from(*self).fmt(f)
+    }
+}
+
+/// As people write it: 192.0.2.1/24.
+impl std::fmt::Display for IpNetwork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix_length)
+    }
+}
+
+impl FromStr for IpAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let address = text.parse::<IpAddr>();
+        address.map(Self::from).map_err(|_| Error::invalid(format!("\"{text}\" is no IP address")))
+    }
+}
+
+/// The host's bits are kept.
+impl FromStr for IpNetwork {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let network = text.parse::<IpNet>();
+        network
+            .map(Self::from)
+            .map_err(|_| Error::invalid(format!("\"{text}\" is no address with a prefix length")))
     }
 }

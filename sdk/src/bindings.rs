@@ -7,7 +7,7 @@
 /// Everything a network driver imports and exports.
 pub mod network {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         world: "network-plugin",
         pub_export_macro: true,
         export_macro_name: "export_network",
@@ -20,7 +20,7 @@ pub mod network {
 /// Everything an IPAM driver imports and exports.
 pub mod ipam {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "wit",
         world: "ipam-plugin",
         pub_export_macro: true,
         export_macro_name: "export_ipam",
@@ -34,6 +34,8 @@ pub mod ipam {
             "wasmnet:driver/log@0.1.0": crate::bindings::network::wasmnet::driver::log,
             "wasmnet:driver/clock@0.1.0": crate::bindings::network::wasmnet::driver::clock,
             "wasmnet:driver/random@0.1.0": crate::bindings::network::wasmnet::driver::random,
+            "wasmnet:driver/http@0.1.0": crate::bindings::network::wasmnet::driver::http,
+            "wasmnet:driver/files@0.1.0": crate::bindings::network::wasmnet::driver::files,
         },
         generate_all,
         additional_derives: [PartialEq, Clone],

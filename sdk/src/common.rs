@@ -14,6 +14,22 @@ const MTU_MIN_IPV6: u32 = 1280;
 const IFACE_PREFIX_MAX: usize = 12;
 
 /// The MTU in bytes that the user chose for a network (`com.docker.network.driver.mtu`).
+///
+/// ```
+/// use wasmnet_sdk::{Options, common, mock};
+///
+/// let network = mock::network("n1").subnet("fd00:1::/64");
+/// let mtu = |text: &str| {
+///     let network = network.clone().option("com.docker.network.driver.mtu", text).done();
+///     common::mtu(&network, &Options::new(&network.options)).map_err(|error| error.message)
+/// };
+/// assert_eq!(mtu("1400"), Ok(Some(1400)));
+/// assert_eq!(mtu("0"), Ok(None));
+/// assert_eq!(
+///     mtu("999").unwrap_err(),
+///     "option com.docker.network.driver.mtu: \"999\" must be at least 1280 on a network with IPv6"
+/// );
+/// ```
 pub fn mtu(network: &Network, options: &Options<'_>) -> Result<Option<u32>, Error> {
     let expected = "a number of bytes from 68 to 65535";
     // 0 is how Docker spells "the default".
@@ -32,7 +48,7 @@ pub fn mtu(network: &Network, options: &Options<'_>) -> Result<Option<u32>, Erro
 }
 
 /// What the interface in the container is to be called, before its number
-/// (`com.docker.network.container_iface_prefix`).
+/// (`com.docker.network.container_iface_prefix`); "eth" if the user did not say.
 pub fn interface_prefix(options: &Options<'_>) -> Result<String, Error> {
     let prefix = options.get(IFACE_PREFIX).unwrap_or("eth");
     let fits = !prefix.is_empty()

@@ -41,6 +41,37 @@ macro_rules! __manifest {
     };
 }
 
+/// Exports a driver where the crate is a component. A library of this machine's cannot have
+/// such names, and does not need them: [`mock`](crate::mock) calls the type itself.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    (network, $adapter:ident, $trait:ident, $driver:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        type __WasmnetDriver = $crate::$adapter<$driver>;
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::network::export_network!(
+            __WasmnetDriver with_types_in $crate::bindings::network
+        );
+        $crate::__export!($trait, $driver);
+    };
+    (ipam, $adapter:ident, $trait:ident, $driver:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        type __WasmnetDriver = $crate::$adapter<$driver>;
+        #[cfg(target_arch = "wasm32")]
+        $crate::bindings::ipam::export_ipam!(
+            __WasmnetDriver with_types_in $crate::bindings::ipam
+        );
+        $crate::__export!($trait, $driver);
+    };
+    ($trait:ident, $driver:ty) => {
+        const _: fn() = || {
+            fn is_driver<D: $crate::$trait>() {}
+            is_driver::<$driver>();
+        };
+    };
+}
+
 /// Exports a [`NetworkDriver`](crate::NetworkDriver) from this component.
 ///
 /// `grants` is what the driver asks for, as JSON with the keys of the operator's
@@ -54,10 +85,7 @@ macro_rules! network_driver {
         $(, grants: { $($grants:tt)* })? $(,)?
     ) => {
         $crate::__manifest!($name, $description, { $($($grants)*)? });
-        type __WasmnetDriver = $crate::__NetworkAdapter<$driver>;
-        $crate::bindings::network::export_network!(
-            __WasmnetDriver with_types_in $crate::bindings::network
-        );
+        $crate::__export!(network, __NetworkAdapter, NetworkDriver, $driver);
     };
 }
 
@@ -73,9 +101,6 @@ macro_rules! ipam_driver {
         $(, grants: { $($grants:tt)* })? $(,)?
     ) => {
         $crate::__manifest!($name, $description, { $($($grants)*)? });
-        type __WasmnetDriver = $crate::__IpamAdapter<$driver>;
-        $crate::bindings::ipam::export_ipam!(
-            __WasmnetDriver with_types_in $crate::bindings::ipam
-        );
+        $crate::__export!(ipam, __IpamAdapter, IpamDriver, $driver);
     };
 }

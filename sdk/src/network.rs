@@ -7,6 +7,7 @@ use crate::{
     bindings::network::exports::wasmnet::driver::{lifecycle, network_driver},
 };
 
+pub use lifecycle::Progress;
 pub use network_driver::{
     ContainerInterface, DriverCapabilities, Endpoint, EndpointRequest, EndpointSettings,
     GatewaySkip, JoinInfo, Network, Node, Pool, Scope, StaticRoute,
@@ -122,8 +123,8 @@ pub trait NetworkDriver {
         _network: &Network,
         _group: &str,
         _keys: Option<&[String]>,
-    ) -> Result<(), Error> {
-        Ok(())
+    ) -> Result<Progress, Error> {
+        Ok(Progress::Done)
     }
 }
 
@@ -216,7 +217,7 @@ impl<D: NetworkDriver> lifecycle::Guest for __NetworkAdapter<D> {
         network: Network,
         group: String,
         keys: Option<Vec<String>>,
-    ) -> Result<(), Error> {
+    ) -> Result<Progress, Error> {
         D::entries_changed(&network, &group, keys.as_deref())
     }
 }

@@ -6,6 +6,19 @@ use crate::{DriverOption, Error};
 
 /// The options a user gave, looked up by key and parsed with an error that
 /// names the key and says what would be right.
+///
+/// ```
+/// use wasmnet_sdk::{Options, mock};
+///
+/// let network = mock::network("n1").option("acme.fast", "yes").option("acme.queue", "7").done();
+/// let options = Options::new(&network.options);
+/// assert_eq!(options.get("acme.queue"), Some("7"));
+/// assert_eq!(options.parse::<u32>("acme.queue", "a number of packets")?, Some(7));
+/// assert_eq!(options.parse::<u32>("acme.depth", "a number of packets")?, None);
+/// let wrong = options.flag("acme.fast").unwrap_err();
+/// assert_eq!(wrong.message, "option acme.fast: \"yes\" must be true or false");
+/// # Ok::<(), wasmnet_sdk::Error>(())
+/// ```
 pub struct Options<'a>(&'a [DriverOption]);
 
 // === impl Options ===

@@ -1,12 +1,17 @@
 //! Builds the guest programs that the tests install as drivers.
 
 /// Where each one's path goes, its package and its folder.
-const PROGRAMS: [(&str, &str, &str); 5] = [
+const PROGRAMS: [(&str, &str, &str); 10] = [
     ("WASMNET_CHAOS", "wasmnet-chaos", "tests/programs/chaos"),
     ("WASMNET_HOSTILE", "wasmnet-hostile", "tests/programs/hostile"),
     ("WASMNET_SHELF", "wasmnet-shelf", "tests/programs/ipam"),
+    ("WASMNET_CURIOUS", "wasmnet-curious", "tests/programs/curious"),
     ("WASMNET_GOSSIP", "wasmnet-gossip", "tests/programs/gossip"),
+    ("WASMNET_WRONG", "wasmnet-wrong", "tests/programs/wrong"),
+    ("WASMNET_MISCOUNT", "wasmnet-miscount", "tests/programs/miscount"),
     ("WASMNET_BRIDGE", "wasmnet-bridge", "drivers/bridge"),
+    ("WASMNET_IPAM", "wasmnet-ipam", "drivers/ipam"),
+    ("WASMNET_MACVLAN", "wasmnet-macvlan", "drivers/macvlan"),
 ];
 
 fn main() -> Result<(), wasmnet_sdk_build::Error> {

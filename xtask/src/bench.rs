@@ -10,6 +10,8 @@ mod chart;
 mod crowd;
 mod docker;
 mod floor;
+mod macvlan;
+mod overlay;
 mod peers;
 mod plugin;
 mod report;
@@ -42,7 +44,7 @@ pub struct Options {
     /// Measure all again with 200 networks and 1000 published ports already there
     #[arg(long)]
     crowd: bool,
-    /// Measure only this, and write no report
+    /// Measure only this, and write no report (but for overlay, whose sections stand alone)
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
 }
@@ -60,8 +62,12 @@ enum Part {
     Others,
     /// Addresses from wasm-ipam.
     Addresses,
+    /// wasm-macvlan beside Docker's macvlan.
+    Macvlan,
     /// Calls while another driver attacks.
     Attack,
+    /// wasm-overlay beside Swarm's overlay; brings its sections of the report up to date.
+    Overlay,
 }
 
 /// Why the bench could not begin.
@@ -116,6 +122,10 @@ struct Measured {
     addresses: Table,
     address_sandbox: Table,
     attack: Table,
+    macvlan: Table,
+    macvlan_traffic: Table,
+    overlay: Table,
+    convergence: Table,
 }
 
 /// Runs the bench and returns the exit code.
@@ -126,11 +136,20 @@ pub fn run(steps: &mut Steps, options: &Options) -> Result<u8, Error> {
     steps.heading("On this machine");
     install::packages(steps, &[install::LAB, install::IPERF])?;
     let daemon = daemon(steps)?;
+    if options.wants(Part::Overlay) {
+        install::packages(steps, &[install::TESTS])?;
+    }
+    let mut measured = Measured::new();
+    if options.only == Some(Part::Overlay) {
+        return between_hosts(steps, options, daemon, measured);
+    }
     let attacker = steps.step("build the attacker", attack::PACKAGE, attack::build)?;
 
-    let mut measured = Measured::new();
     let played = on_stage(steps, "bench", daemon, |steps, stage| {
         let machine = measure(steps, options, stage, &attacker, &mut measured)?;
+        if options.wants(Part::Overlay) {
+            overlay::measure(steps, stage, &mut measured, options.repeat)?;
+        }
         report::show(steps, &measured);
         if options.only.is_none() {
             steps.step("write the report", "docs/bench.md docs/bench.svg", |_| {
@@ -138,6 +157,27 @@ pub fn run(steps: &mut Steps, options: &Options) -> Result<u8, Error> {
             })?;
         }
         Ok(())
+    })?;
+    Ok(u8::from(!played))
+}
+
+/// Measures only what is between hosts.
+fn between_hosts(
+    steps: &mut Steps,
+    options: &Options,
+    daemon: PathBuf,
+    mut measured: Measured,
+) -> Result<u8, Error> {
+    let played = on_stage(steps, "bench", daemon, |steps, stage| {
+        steps.step("start Docker's engine", "dockerd", |_| stage.start_engine())?;
+        let machine =
+            steps.step("ask what it is", "docker version", |_| report::Machine::ask(stage))?;
+        overlay::measure(steps, stage, &mut measured, options.repeat)?;
+        report::show(steps, &measured);
+        let command = format!("cargo xtask bench --only overlay --repeat {}", options.repeat);
+        steps.step("write the report", "docs/bench.md", |_| {
+            report::update(&machine, &command, &measured)
+        })
     })?;
     Ok(u8::from(!played))
 }
@@ -208,6 +248,11 @@ fn measure_drivers(
     }
     if options.crowd {
         measure_in_crowds(steps, options, stage, measured, [&theirs, &ours, &floor])?;
+    }
+    if options.wants(Part::Macvlan) {
+        steps.step("measure macvlan", "docker network, start, stop; iperf3", |live| {
+            macvlan::measure(live, stage, measured, repeat)
+        })?;
     }
     if options.wants(Part::Attack) {
         steps.step("measure under attack", "wasm-bridge.sock, hostile.sock", |live| {
@@ -295,10 +340,14 @@ impl Measured {
             addresses: addresses::table(),
             address_sandbox: addresses::sandbox_table(),
             attack: attack::table(),
+            macvlan: macvlan::table(),
+            macvlan_traffic: macvlan::traffic_table(),
+            overlay: overlay::table(),
+            convergence: overlay::convergence_table(),
         }
     }
 
-    fn tables(&self) -> [&Table; 11] {
+    fn tables(&self) -> [&Table; 15] {
         [
             &self.docker,
             &self.crowd,
@@ -311,6 +360,10 @@ impl Measured {
             &self.addresses,
             &self.address_sandbox,
             &self.attack,
+            &self.macvlan,
+            &self.macvlan_traffic,
+            &self.overlay,
+            &self.convergence,
         ]
     }
 }

@@ -42,7 +42,10 @@ pub const LAB: &[Need] = &[
 pub const TESTS: &[Need] = &[
     need("conntrack", &["conntrack"]),
     need("curl", &["curl"]),
+    need("docker-registry", &["docker-registry"]),
     need("etcd", &["etcd-server"]),
+    need("htpasswd", &["apache2-utils"]),
+    need("minisign", &["minisign"]),
     need("openssl", &["openssl"]),
     need("systemd-analyze", &["systemd"]),
 ];

@@ -9,7 +9,7 @@ exec >&2
 
 policy=/usr/sbin/policy-rc.d
 saved=$policy.before-wasmnet
-units="docker.service docker.socket containerd.service etcd.service"
+units="docker.service docker.socket containerd.service docker-registry.service etcd.service"
 
 is_there() { [ -e "$1" ] || [ -L "$1" ]; }
 

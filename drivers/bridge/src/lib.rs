@@ -8,6 +8,9 @@ mod endpoint;
 mod mode;
 mod network;
 mod settings;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
 
 use wasmnet_sdk::{
     DriverCapabilities, DriverOption, Endpoint, EndpointRequest, EndpointSettings, Error,

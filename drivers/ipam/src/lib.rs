@@ -31,8 +31,6 @@ use crate::{ipam::Ipam, record::Space, store::Host};
 #[derive(Debug)]
 pub struct Driver;
 
-// The names of a component's exports are none for a library of this machine's.
-#[cfg(target_arch = "wasm32")]
 wasmnet_sdk::ipam_driver! {
     driver: Driver,
     name: "ipam",

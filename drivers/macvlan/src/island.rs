@@ -3,7 +3,7 @@
 use wasmnet_sdk::{
     Error, IpFamily, MacAddress,
     firewall::{self, Access, NetworkPolicy},
-    links::{self, BridgeOptions, MacvlanMode, VethOptions},
+    links::{self, BridgeOptions, VethOptions},
     sysctl,
 };
 
@@ -19,7 +19,7 @@ pub fn create(settings: &Settings) -> Result<(), Error> {
     sysctl::set(&bridge, IpFamily::Ipv6, "disable_ipv6", "1")?;
     let policy = NetworkPolicy {
         internal: true,
-        inter_container: matches!(settings.mode, MacvlanMode::Bridge),
+        inter_container: settings.mode.is_open(),
         access_ipv4: Access::Published,
         access_ipv6: Access::Published,
         trusted_links: Vec::new(),

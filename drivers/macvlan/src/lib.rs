@@ -1,7 +1,7 @@
 //! The wasm-macvlan driver: containers are hosts of their own on the wire of a link of the
 //! host's, the network's *parent*.
 //!
-//! What Docker's macvlan driver does, with its options (`settings`), and one thing more
+//! What Docker's macvlan and ipvlan drivers do, with their options (`settings`), and one thing more
 //! that its users miss: with `wasmnet.host_access` the host reaches its containers, by a
 //! macvlan link of its own (`host`). The kernel keeps a parent and the links on it apart.
 //!
@@ -11,7 +11,9 @@
 mod endpoint;
 mod host;
 mod island;
+mod mode;
 mod network;
+mod parent;
 mod settings;
 
 use wasmnet_sdk::{
@@ -26,9 +28,9 @@ wasmnet_sdk::network_driver! {
     name: "macvlan",
     description: "Containers on the wire of a link of the host.",
     grants: {
-        "links": ["bridge", "macvlan", "veth"],
+        "links": ["bridge", "ipvlan", "macvlan", "veth", "vlan"],
         "parents": ["*"],
-        "sysctls": ["disable_ipv6"]
+        "sysctls": ["accept_ra", "arp_filter", "disable_ipv6", "forwarding", "proxy_ndp"]
     },
 }
 

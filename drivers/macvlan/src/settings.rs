@@ -1,30 +1,31 @@
 //! The options of a network: Docker's own keys, and `wasmnet.*` for what is more.
 
-use std::str::FromStr;
-
 use wasmnet_sdk::{DriverOption, Error, Network, Options, common, links::MacvlanMode};
 
+use crate::mode::{IPVLAN_FLAG, IPVLAN_MODE, MACVLAN_MODE, MODE, Mode};
+
 const PARENT: &str = "parent";
-const MODE: &str = "macvlan_mode";
 const HOST_ACCESS: &str = "wasmnet.host_access";
-const KNOWN: [&str; 3] = [PARENT, MODE, HOST_ACCESS];
+const DEFAULT_ROUTE: &str = "wasmnet.default_route";
+const KNOWN: [&str; 7] =
+    [PARENT, MODE, MACVLAN_MODE, IPVLAN_MODE, IPVLAN_FLAG, HOST_ACCESS, DEFAULT_ROUTE];
 
 /// A network's options, checked.
 pub struct Settings {
     /// The link whose wire the containers are on; none keeps them for themselves.
     pub parent: Option<String>,
-    /// With whom they may talk there.
-    pub mode: MacvlanMode,
+    /// How they are on it.
+    pub mode: Mode,
     /// Whether the host reaches them, and they the host.
     pub host_access: bool,
+    /// Whether the wire is the default route where there is no gateway. Engines since 26.1 ask
+    /// a name server on the host's loopback only for containers that have a default route.
+    pub default_route: bool,
     /// MTU of the containers in bytes; none takes the parent's.
     pub mtu: Option<u32>,
     /// What the interface in the container is called, before its number.
     pub interface_prefix: String,
 }
-
-/// A mode as the user spells it.
-struct Mode(MacvlanMode);
 
 // === impl Settings ===
 
@@ -33,12 +34,11 @@ impl Settings {
     pub fn of(network: &Network) -> Result<Self, Error> {
         check_keys(&network.options)?;
         let options = Options::new(&network.options);
-        let mode = options.parse::<Mode>(MODE, "bridge, private, vepa or passthru")?;
-        let parent = options.get(PARENT).filter(|parent| !parent.is_empty()).map(str::to_owned);
         let settings = Self {
-            parent,
-            mode: mode.map_or(MacvlanMode::Bridge, |mode| mode.0),
+            parent: options.get(PARENT).filter(|parent| !parent.is_empty()).map(str::to_owned),
+            mode: Mode::of(&options)?,
             host_access: options.flag(HOST_ACCESS)?.unwrap_or(false),
+            default_route: options.flag(DEFAULT_ROUTE)?.unwrap_or(false),
             mtu: common::mtu(network, &options)?,
             interface_prefix: common::interface_prefix(&options)?,
         };
@@ -50,7 +50,7 @@ impl Settings {
         if self.parent.as_deref() == Some("lo") {
             return Err(Error::invalid("option parent: \"lo\" has no wire; name another link"));
         }
-        if self.host_access && self.mode != MacvlanMode::Bridge {
+        if self.host_access && self.mode != Mode::Macvlan(MacvlanMode::Bridge) {
             return Err(Error::invalid(
                 "option wasmnet.host_access needs macvlan_mode=bridge: in the other modes the \
                  kernel lets links of one parent not talk to each other",
@@ -78,20 +78,4 @@ pub fn check_keys(options: &[DriverOption]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-// === impl Mode ===
-
-impl FromStr for Mode {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Ok(Self(match text {
-            "" | "bridge" => MacvlanMode::Bridge,
-            "private" => MacvlanMode::Private,
-            "vepa" => MacvlanMode::Vepa,
-            "passthru" => MacvlanMode::Passthru,
-            _ => return Err(()),
-        }))
-    }
 }

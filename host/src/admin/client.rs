@@ -20,6 +20,8 @@ use tokio::net::UnixStream;
 
 /// How long the daemon may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where something is compiled, which has a bound of its own.
+const LONG_PATIENCE: Duration = Duration::from_secs(180);
 
 /// Why the daemon could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +36,8 @@ pub enum Error {
         source: io::Error,
     },
     /// It did not answer in time.
-    #[error("the daemon did not answer within {} s", PATIENCE.as_secs())]
-    Late,
+    #[error("the daemon did not answer within {} s", .0.as_secs())]
+    Late(Duration),
     /// The connection broke.
     #[error("the daemon broke the connection")]
     Broken(#[source] hyper::Error),
@@ -62,6 +64,12 @@ pub async fn post<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, E
         .map_err(Error::Answer)
 }
 
+/// The same where it may have to compile components first.
+pub async fn post_slow<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, Error> {
+    let answer = async { collect(exchange(socket, Method::POST, path, Bytes::new()).await?).await };
+    serde_json::from_slice(&within(LONG_PATIENCE, answer).await?).map_err(Error::Answer)
+}
+
 /// The same, with something to say.
 pub async fn post_json<T: DeserializeOwned>(
     socket: &Path,
@@ -85,7 +93,7 @@ pub async fn get_lines<T: DeserializeOwned>(
     path: &str,
     mut line: impl FnMut(T) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let mut body = within(exchange(socket, Method::GET, path, Bytes::new())).await?;
+    let mut body = within(PATIENCE, exchange(socket, Method::GET, path, Bytes::new())).await?;
     let mut text = Vec::new();
     // As long as it takes: there may be nothing to tell for days.
     while let Some(frame) = body.frame().await {
@@ -103,11 +111,14 @@ pub async fn get_lines<T: DeserializeOwned>(
 }
 
 async fn whole(socket: &Path, method: Method, path: &str, body: Bytes) -> Result<Bytes, Error> {
-    within(async { collect(exchange(socket, method, path, body).await?).await }).await
+    within(PATIENCE, async { collect(exchange(socket, method, path, body).await?).await }).await
 }
 
-async fn within<T>(exchange: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(PATIENCE, exchange).await.map_err(|_elapsed| Error::Late)?
+async fn within<T>(
+    patience: Duration,
+    exchange: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(patience, exchange).await.map_err(|_elapsed| Error::Late(patience))?
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, Error> {

@@ -4,15 +4,17 @@ use super::{
     State,
     view::{
         ClusterView, DriverView, EndpointView, IpamView, NetworkView, ObjectView, PortView,
-        QuarantineView, Reset, Status,
+        QuarantineView, RemoteView, Reset, Status, VtepView,
     },
 };
 use crate::{
+    cluster::Cluster,
     dispatch::{Confined, Slot},
     grants::Grants,
     id::{DriverName, EndpointId, NetworkId},
-    kernel::Object,
+    kernel::{Link, LinkKind, Object},
     ledger::{self, EndpointRecord, NetworkRecord},
+    probe,
 };
 
 /// The daemon as a whole.
@@ -29,6 +31,7 @@ pub(super) fn status(state: &State) -> Status {
         doomed: ledger.objects.doomed().len(),
         keys: ledger.keys.values().map(|keys| keys.len()).sum(),
         compiled: state.runtime.compiled(),
+        config: state.roster.config().to_owned(),
         cluster: cluster(state, &ledger),
         drivers,
     }
@@ -87,7 +90,7 @@ pub(super) fn drivers(state: &State) -> Vec<DriverView> {
             networks: networks(name),
         },
     };
-    state.dispatcher.drivers().iter().map(view).collect()
+    state.dispatcher.drivers().all().iter().map(view).collect()
 }
 
 fn quarantine(state: &State, name: &DriverName) -> Option<QuarantineView> {
@@ -97,7 +100,8 @@ fn quarantine(state: &State, name: &DriverName) -> Option<QuarantineView> {
 
 /// Lifts a driver's quarantine. None: there is no such driver.
 pub(super) fn reset(state: &State, name: &str) -> Option<Reset> {
-    let (name, _) = state.dispatcher.drivers().iter().find(|(known, _)| known.as_str() == name)?;
+    let drivers = state.dispatcher.drivers().all();
+    let (name, _) = drivers.iter().find(|(known, _)| known.as_str() == name)?;
     let lifted = state.dispatcher.quarantine().reset(name);
     Some(Reset { driver: name.clone(), lifted })
 }
@@ -105,7 +109,7 @@ pub(super) fn reset(state: &State, name: &str) -> Option<Reset> {
 /// The books of all IPAM drivers.
 pub(super) async fn ipam(state: &State) -> Vec<IpamView> {
     let mut views = Vec::new();
-    for (name, slot) in state.dispatcher.drivers().iter() {
+    for (name, slot) in &state.dispatcher.drivers().all() {
         let Slot::Ready(driver) = slot else { continue };
         let Some((_, spaces)) = &driver.ipam_capabilities else { continue };
         let (pools, error) = match state.dispatcher.pools(name).await {
@@ -120,7 +124,8 @@ pub(super) async fn ipam(state: &State) -> Vec<IpamView> {
 /// All networks.
 pub(super) fn networks(state: &State) -> Vec<NetworkView> {
     let ledger = state.dispatcher.ledger().read();
-    ledger.networks.iter().map(|(id, record)| network(&ledger, id, record)).collect()
+    let cluster = state.dispatcher.cluster().map(|cluster| &**cluster);
+    ledger.networks.iter().map(|(id, record)| network(&ledger, cluster, id, record)).collect()
 }
 
 /// All endpoints.
@@ -150,7 +155,12 @@ fn port(entry: &ledger::Entry) -> Option<PortView> {
     })
 }
 
-fn network(ledger: &ledger::State, id: &NetworkId, record: &NetworkRecord) -> NetworkView {
+fn network(
+    ledger: &ledger::State,
+    cluster: Option<&Cluster>,
+    id: &NetworkId,
+    record: &NetworkRecord,
+) -> NetworkView {
     let pools = || record.network.ipv4.iter().chain(&record.network.ipv6);
     let mut objects: Vec<_> = ledger.objects.of_network(id).collect();
     objects.sort_by_key(|(_, entry)| entry.sequence);
@@ -163,6 +173,9 @@ fn network(ledger: &ledger::State, id: &NetworkId, record: &NetworkRecord) -> Ne
         options: record.network.options.clone(),
         created: record.created,
         endpoints: endpoints_of(ledger, id, record),
+        vteps: objects.iter().filter_map(|(_, entry)| vtep(ledger, id, entry)).collect(),
+        peers: cluster.map(|cluster| probe::peers(cluster, ledger, id)).unwrap_or_default(),
+        remote: cluster.map(|cluster| remote(ledger, cluster, id)).unwrap_or_default(),
         objects: objects
             .into_iter()
             .map(|(key, entry)| ObjectView {
@@ -171,6 +184,35 @@ fn network(ledger: &ledger::State, id: &NetworkId, record: &NetworkRecord) -> Ne
             })
             .collect(),
     }
+}
+
+fn vtep(ledger: &ledger::State, network: &NetworkId, entry: &ledger::Entry) -> Option<VtepView> {
+    let Object::Link(Link { name, kind, mtu, .. }) = &entry.object else { return None };
+    let LinkKind::Vxlan { vni, port, local } = *kind else { return None };
+    let forwarding = ledger.objects.of_network(network).filter_map(|(_, entry)| {
+        let Object::Fdb(fdb) = &entry.object else { return None };
+        (fdb.link == *name && !entry.doomed).then_some((fdb.mac, fdb.vtep))
+    });
+    let (link, forwarding) = (name.to_string(), forwarding.collect());
+    Some(VtepView { link, vni, port, local, mtu: *mtu, forwarding })
+}
+
+fn remote(ledger: &ledger::State, cluster: &Cluster, network: &NetworkId) -> Vec<RemoteView> {
+    let followed = ledger.shares.followed().iter().filter(|key| key.network == *network);
+    let entries = followed.flat_map(|key| {
+        let entries = cluster.entries(&key.group, None).unwrap_or_default();
+        entries.into_iter().map(|entry| (key.group.name.clone(), entry))
+    });
+    let others = entries.filter(|(_, entry)| entry.node.id != *cluster.id());
+    others
+        .map(|(group, entry)| RemoteView {
+            group,
+            key: entry.key,
+            node: entry.node.name,
+            address: entry.node.address,
+            value: String::from_utf8_lossy(&entry.value).lines().map(str::to_owned).collect(),
+        })
+        .collect()
 }
 
 fn endpoints_of(

@@ -16,7 +16,7 @@ use super::{
     stream::{self, Answer},
     view::LeasesOf,
 };
-use crate::{doctor, id::DriverName, model::Network};
+use crate::{doctor, error::chain, id::DriverName, model::Network};
 
 /// Prometheus' text format.
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -49,6 +49,10 @@ pub async fn serve(
             };
             respond(StatusCode::OK, METRICS, text)
         }
+        (&Method::POST, "/v1/drivers/reload") => match state.roster.reload().await {
+            Ok(()) => ok(&collect::drivers(&state)),
+            Err(error) => refused(StatusCode::CONFLICT, &chain(&error)),
+        },
         (&Method::POST, path) if let Some(name) = driver_to_reset(path) => {
             match collect::reset(&state, name) {
                 Some(reset) => ok(&reset),

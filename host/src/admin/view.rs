@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
 };
 
 use ipnet::IpNet;
@@ -37,6 +38,8 @@ pub struct Status {
     pub keys: usize,
     /// Components that had to be compiled since the start.
     pub compiled: u64,
+    /// The operator's file.
+    pub config: PathBuf,
     /// What is shared with other nodes.
     pub cluster: Option<ClusterView>,
     /// The drivers.
@@ -132,8 +135,46 @@ pub struct NetworkView {
     pub created: u64,
     /// Its endpoints.
     pub endpoints: Vec<EndpointView>,
+    /// Its VTEPs.
+    pub vteps: Vec<VtepView>,
+    /// The nodes that publish something for it, this one included.
+    pub peers: Vec<Node>,
+    /// What the other nodes publish for it.
+    pub remote: Vec<RemoteView>,
     /// Its kernel objects, in the order in which they were made.
     pub objects: Vec<ObjectView>,
+}
+
+/// A VXLAN tunnel endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VtepView {
+    /// Its link.
+    pub link: String,
+    /// The VXLAN network identifier.
+    pub vni: u32,
+    /// The UDP port.
+    pub port: u16,
+    /// This host's address for the others.
+    pub local: IpAddr,
+    /// The largest packet inside, in bytes.
+    pub mtu: Option<u32>,
+    /// The VTEPs that it sends to, by the Ethernet addresses behind them.
+    pub forwarding: BTreeMap<Mac, IpAddr>,
+}
+
+/// What another node publishes for a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteView {
+    /// In which group.
+    pub group: String,
+    /// As what.
+    pub key: String,
+    /// Who does.
+    pub node: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// The value, line by line; what is not text is shown as well as can be.
+    pub value: Vec<String>,
 }
 
 /// A kernel object.

@@ -2,11 +2,14 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use ipnet::IpNet;
 
-use crate::id::{DriverName, NetworkId};
+use crate::{
+    config::Digest,
+    id::{DriverName, NetworkId},
+};
 
 /// Docker networks with drivers in a sandbox.
 ///
@@ -54,7 +57,7 @@ pub enum Command {
     /// Show addresses of containers: pools, who has what, what is free
     #[command(subcommand)]
     Ipam(Ipam),
-    /// Show drivers, and let a failing one be called again
+    /// Show drivers, look into their files, and let a failing one be called again
     #[command(subcommand)]
     Driver(Driver),
     /// Say what is wrong on this host, and what to do about it
@@ -67,6 +70,14 @@ pub enum Command {
         /// The code, as in "denied-route"; without one, all of them
         code: Option<String>,
     },
+    /// Make the crate of a new driver in Rust, with tests
+    New(New),
+    /// Check whether a driver keeps the contract
+    ///
+    /// Plays an engine to it, on a kernel in memory: every method, in every order that engines
+    /// use, with failures, crashes and restarts in between. What is found is printed; then the
+    /// exit code is 1.
+    Conformance(Conformance),
     /// Compile a component; the daemon's own process for it
     #[command(hide = true)]
     Compile(Compile),
@@ -206,15 +217,146 @@ pub enum Ipam {
     },
 }
 
+/// Options of `new`.
+#[derive(Debug, ClapArgs)]
+pub struct New {
+    /// What the crate, its folder and the driver are called
+    pub name: String,
+    /// What it begins with
+    #[arg(long, value_enum, default_value_t = Template::Blank)]
+    pub template: Template,
+    /// A checkout of wasmnet, or the SDK's folder in it, in place of the released SDK
+    #[arg(long, value_name = "PATH")]
+    pub sdk: Option<PathBuf>,
+}
+
+/// What a new driver begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// A network driver: a bridge with NAT and published ports
+    Bridge,
+    /// An IPAM driver: the lowest free address of subnets that the user chooses
+    Ipam,
+    /// A network driver that connects containers, and nothing more
+    Blank,
+}
+
+/// Options of `conformance`.
+#[derive(Debug, ClapArgs)]
+pub struct Conformance {
+    /// The component
+    pub file: PathBuf,
+    /// An option that all networks, or pools, are made with
+    #[arg(long = "opt", short, value_name = "KEY=VALUE", value_parser = option)]
+    pub options: Vec<(String, String)>,
+    /// What the operator would write into the driver's table "config"
+    #[arg(long, value_name = "KEY=VALUE", value_parser = option)]
+    pub config: Vec<(String, String)>,
+    /// Go on with the real kernel, in a network namespace that is thrown away; needs root
+    #[arg(long)]
+    pub kernel: bool,
+    /// Write the report as JUnit's XML, too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// Options of `driver annotate`.
+#[derive(Debug, ClapArgs)]
+pub struct Annotate {
+    /// The component
+    pub file: PathBuf,
+    /// What it says of itself, in TOML: name, version, description and a table "grants"
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+    /// Where the annotated component goes [default: where it was]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// About drivers.
 #[derive(Debug, Subcommand)]
 pub enum Driver {
     /// List drivers
     Ls,
+    /// Say what a driver is, what it wants, and for which contract it is made
+    Inspect {
+        /// Its file, or the name of one of the daemon's
+        #[arg(value_name = "FILE|NAME")]
+        driver: String,
+    },
+    /// Write a manifest into a component, in the place of the one it has
+    Annotate(Annotate),
+    /// Install a driver: shows what it asks for, and asks whether it may
+    Install(Install),
+    /// Put another component in the place of a driver's; networks and calls go on
+    Upgrade(Upgrade),
+    /// Remove a driver that has no networks
+    Remove {
+        /// The driver
+        #[arg(value_name = "DRIVER")]
+        name: DriverName,
+    },
+    /// Push a component to a registry
+    Push(Push),
+    /// Read the drivers' files again and make the drivers what they say
+    Reload,
     /// Lift a driver's quarantine: it is called again at once
     Reset {
         /// The driver
         #[arg(value_name = "DRIVER")]
         name: DriverName,
     },
+}
+
+/// Options of `driver install`.
+#[derive(Debug, ClapArgs)]
+pub struct Install {
+    /// The component: a file, or oci://REGISTRY/NAME[:TAG|@DIGEST]
+    #[arg(value_name = "FILE|REFERENCE")]
+    pub source: String,
+    /// The driver's name in Docker [default: what the component calls itself]
+    #[arg(long)]
+    pub name: Option<DriverName>,
+    /// How it is trusted and asked about
+    #[command(flatten)]
+    pub leave: Leave,
+}
+
+/// Options of `driver upgrade`.
+#[derive(Debug, ClapArgs)]
+pub struct Upgrade {
+    /// The driver
+    #[arg(value_name = "DRIVER")]
+    pub name: DriverName,
+    /// The component: a file, or oci://REGISTRY/NAME[:TAG|@DIGEST]
+    #[arg(value_name = "FILE|REFERENCE")]
+    pub source: String,
+    /// How it is trusted and asked about
+    #[command(flatten)]
+    pub leave: Leave,
+}
+
+/// Who says yes to what a driver asks for.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Leave {
+    /// Grant all that it asks for, without asking
+    #[arg(long, visible_alias = "yes", short = 'y')]
+    pub grant_all_permissions: bool,
+    /// Refuse a component with other bytes: sha256: and 64 hex digits
+    #[arg(long, value_name = "DIGEST")]
+    pub digest: Option<Digest>,
+    /// Where installed components are kept
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/wasmnet/drivers")]
+    pub components: PathBuf,
+}
+
+/// Options of `driver push`.
+#[derive(Debug, ClapArgs)]
+pub struct Push {
+    /// The component's file; its signature is taken along if FILE.minisig is there
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where to: oci://REGISTRY/NAME[:TAG]
+    #[arg(value_name = "REFERENCE")]
+    pub reference: String,
 }

@@ -6,9 +6,9 @@ use super::{args::Doctor, output, show::Error};
 use crate::{
     admin::{
         client::{get, post_json},
-        view::{DriverView, NetworkView},
+        view::{DriverView, NetworkView, Status},
     },
-    doctor::{Finding, engine, host, ipam},
+    doctor::{Finding, engine, host, ipam, peers},
 };
 
 /// How long something must be wrong to be so.
@@ -41,8 +41,26 @@ async fn examine(socket: &Path, docker: &Path) -> Result<Vec<Finding>, Error> {
     let drivers: Vec<DriverView> = get(socket, "/v1/drivers").await?;
     findings.extend(engine::examine(docker, &networks, &drivers).await);
     findings.extend(host::examine(&networks));
+    findings.extend(others(socket).await?);
     findings.extend(leases(socket, docker).await?);
     Ok(findings)
+}
+
+/// The cluster and its other hosts. They are looked at twice: a host may have come just now.
+async fn others(socket: &Path) -> Result<Vec<Finding>, Error> {
+    let first = others_once(socket).await?;
+    if first.is_empty() {
+        return Ok(first);
+    }
+    tokio::time::sleep(peers::SECOND_LOOK).await;
+    let still = others_once(socket).await?;
+    Ok(first.into_iter().filter(|finding| still.contains(finding)).collect())
+}
+
+async fn others_once(socket: &Path) -> Result<Vec<Finding>, Error> {
+    let status: Status = get(socket, "/v1/status").await?;
+    let networks: Vec<NetworkView> = get(socket, "/v1/networks").await?;
+    Ok(status.cluster.map(|cluster| peers::examine(&cluster, &networks)).unwrap_or_default())
 }
 
 /// Addresses and pools that nobody has any more. They are looked at twice: what is on its

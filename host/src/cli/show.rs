@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::SystemTime};
 
 use super::{
     args::{Command, Driver, Endpoint, Global, Ipam, Network, Plan, Port},
-    doctor, events, ipam,
+    doctor, driver, events, inspect, ipam,
     output::{self, duration},
     plan,
 };
@@ -29,6 +29,20 @@ pub(super) enum Error {
     /// More than one network's id begins so.
     #[error("more than one network's id begins with {0}; write more of it")]
     Ambiguous(String),
+    /// A component cannot be had.
+    #[error(transparent)]
+    Source(#[from] driver::SourceError),
+    /// Nothing can be said of a component.
+    #[error(transparent)]
+    Inspect(#[from] inspect::Error),
+    /// A driver's files stay as they were.
+    #[error(transparent)]
+    Files(#[from] driver::FilesError),
+    /// There is no such driver.
+    #[error(
+        "there is no driver {}; \"wasmnet driver ls\" shows them, and a file's path has a slash in it or ends in .wasm", .0.escape_default()
+    )]
+    NoDriver(String),
     /// Something is wrong with the host.
     #[error("something is wrong; see above")]
     Findings,
@@ -54,6 +68,7 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
     match command {
         // Not asked of a daemon.
         Command::Serve(_) | Command::Compile(_) | Command::Explain { .. } => Ok(()),
+        Command::New(_) | Command::Conformance(_) | Command::Driver(Driver::Annotate(_)) => Ok(()),
         Command::Status => {
             let status: Status = get(&socket, "/v1/status").await?;
             if json { Ok(output::json(&status)?) } else { print_status(&status) }
@@ -95,8 +110,22 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
             let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
             if json { Ok(output::json(&drivers)?) } else { print_drivers(&drivers) }
         }
+        Command::Driver(Driver::Inspect { driver: wanted }) if driver::is_reference(wanted) => {
+            driver::inspect(wanted, json).await
+        }
+        Command::Driver(Driver::Inspect { driver: wanted }) => {
+            let drivers: Vec<DriverView> = get(&socket, "/v1/drivers").await?;
+            let found = drivers.iter().find(|driver| driver.name.as_str() == wanted);
+            let found = found.ok_or_else(|| Error::NoDriver(wanted.clone()))?;
+            if json { Ok(output::json(found)?) } else { Ok(inspect::print_view(found)?) }
+        }
         Command::Events(wanted) => events::show(&socket, wanted, json).await,
         Command::Metrics => Ok(output::lines(&get_text(&socket, "/metrics").await?)?),
+        Command::Driver(Driver::Install(options)) => driver::install(&socket, options, json).await,
+        Command::Driver(Driver::Upgrade(options)) => driver::upgrade(&socket, options, json).await,
+        Command::Driver(Driver::Remove { name }) => driver::remove(&socket, name, json).await,
+        Command::Driver(Driver::Push(options)) => driver::push(options, json).await,
+        Command::Driver(Driver::Reload) => driver::reload(&socket, json).await,
         Command::Driver(Driver::Reset { name }) => {
             let reset: Reset = post(&socket, &format!("/v1/drivers/{name}/reset")).await?;
             if json { Ok(output::json(&reset)?) } else { print_reset(&reset) }

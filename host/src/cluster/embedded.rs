@@ -81,6 +81,14 @@ impl Store for Embedded {
         self.memory.keep_alive(lease).await
     }
 
+    async fn lease_of(&self, key: &str) -> Result<Option<Lease>, Error> {
+        self.memory.lease_of(key).await
+    }
+
+    async fn keys_of(&self, lease: Lease) -> Result<Vec<String>, Error> {
+        self.memory.keys_of(lease).await
+    }
+
     async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error> {
         self.memory.write(lease, writes).await
     }

@@ -5,7 +5,6 @@
 //! look whether it was done.
 
 mod http;
-mod tls;
 mod watch;
 mod wire;
 
@@ -25,14 +24,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+pub use self::http::InvalidEndpoint;
 pub(crate) use self::http::check;
-pub use self::{http::InvalidEndpoint, tls::SetupError};
 use self::{
     http::{Endpoint, Failure, Member},
-    tls::Tls,
-    wire::{Granted, KeptAlive, Range, Refusal, Token, Txn},
+    wire::{Granted, KeptAlive, Life, Range, Refusal, Token, Txn},
 };
 use super::{Error, Lease, Listing, Row, Store, Watch, Write};
+use crate::tls::{self, Tls};
 
 /// How long a request may take, all members together.
 const PATIENCE: Duration = Duration::from_millis(1900);
@@ -54,6 +53,17 @@ pub struct Options {
     pub user: Option<(String, PathBuf)>,
 }
 
+/// Why etcd cannot be used as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// An endpoint is none.
+    #[error(transparent)]
+    Endpoint(#[from] InvalidEndpoint),
+    /// A file or a certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+}
+
 /// An etcd cluster.
 pub struct Etcd {
     members: Arc<Vec<Member>>,
@@ -68,7 +78,7 @@ pub struct Etcd {
 impl Etcd {
     /// Gets ready to talk to it.
     pub fn new(options: &Options) -> Result<Self, SetupError> {
-        let tls = Tls::load(options)?;
+        let tls = Tls::load(options.ca.as_deref(), options.certificate.as_ref())?;
         let members = options.endpoints.iter().map(|text| {
             let endpoint: Endpoint = text.parse()?;
             Member::new(endpoint, &tls)
@@ -264,6 +274,18 @@ impl Store for Etcd {
         Ok(kept.result.time > 0)
     }
 
+    async fn lease_of(&self, key: &str) -> Result<Option<Lease>, Error> {
+        let body = json!({ "key": encode(key), "keys_only": true });
+        let range: Range = self.ask("/v3/kv/range", body).await?;
+        Ok(range.lease())
+    }
+
+    async fn keys_of(&self, lease: Lease) -> Result<Vec<String>, Error> {
+        let body = json!({ "ID": lease.0.to_string(), "keys": true });
+        let life: Life = self.ask("/v3/lease/timetolive", body).await?;
+        life.keys()
+    }
+
     async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error> {
         let lease = lease.0.to_string();
         let write = |write: &Write| match write {
@@ -326,10 +348,14 @@ fn end_of(prefix: &str) -> Vec<u8> {
 }
 
 fn row(key: &str, value: &str, revision: u64) -> Result<Row, Error> {
-    let decode = |text: &str| {
-        let bytes = BASE64_STANDARD.decode(text);
-        bytes.map_err(|error| Error::Refused(format!("its answer is odd: {error}")))
-    };
-    let key = String::from_utf8_lossy(&decode(key)?).into_owned();
-    Ok(Row { key, value: decode(value)?, revision })
+    Ok(Row { key: decode_text(key)?, value: decode(value)?, revision })
+}
+
+fn decode_text(text: &str) -> Result<String, Error> {
+    Ok(String::from_utf8_lossy(&decode(text)?).into_owned())
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, Error> {
+    let bytes = BASE64_STANDARD.decode(text);
+    bytes.map_err(|error| Error::Refused(format!("its answer is odd: {error}")))
 }

@@ -36,14 +36,14 @@ const LAST_DRIVER_PAUSE: Duration = Duration::from_secs(30);
 /// Who is told of entries that have changed.
 #[async_trait]
 pub trait Listener: Send + Sync {
-    /// Tells a network that follows a group which keys have changed; none: any. An error
-    /// (in a sentence) means that it has to be told again.
+    /// Tells a network that follows a group which keys have changed; none: any. Says whether
+    /// it wants to be told the same again; an error (in a sentence) means so, too, but later.
     async fn entries_changed(
         &self,
         network: &NetworkId,
         group: &Group,
         keys: Option<Vec<String>>,
-    ) -> Result<(), String>;
+    ) -> Result<bool, String>;
 
     /// The drivers that are told of agreed values.
     fn sharers(&self) -> Vec<DriverName>;
@@ -120,8 +120,11 @@ async fn tell(
             listener.entries_changed(&key.network, &key.group, keys).await
         });
         let error = match told.await {
-            Ok(Ok(())) => {
+            Ok(Ok(again)) => {
                 pause = FIRST_PAUSE;
+                if again {
+                    mailbox.put(gathered);
+                }
                 continue;
             }
             Ok(Err(error)) => error,
@@ -144,9 +147,11 @@ async fn read(cluster: Arc<Cluster>, group: Group) {
                 pause = FIRST_PAUSE;
                 let entries =
                     rows.iter().filter_map(|row| entry_of(&cluster.settings.prefix, &group, row));
-                let view: View = entries
-                    .map(|entry| ((entry.key.clone(), entry.node.id.clone()), entry))
-                    .collect();
+                let mut view = View::new();
+                for entry in entries {
+                    let of_key = view.entry(entry.key.clone()).or_default();
+                    of_key.insert(entry.node.id.clone(), entry);
+                }
                 cluster.known.set_view(&group, view);
                 let Err(error) = watch(&cluster, &prefix, revision + 1, |changes| {
                     let changes = changes.into_iter();
@@ -173,24 +178,11 @@ pub(super) async fn run_nodes(cluster: Arc<Cluster>, events: Arc<Bus>) {
         match first(&cluster, &prefix).await {
             Ok(Listing { revision, rows }) => {
                 pause = FIRST_PAUSE;
-                let mut nodes = nodes_of(rows);
-                set_nodes(&cluster, &nodes, (!is_first).then_some(&events));
+                set_nodes(&cluster, nodes_of(rows), (!is_first).then_some(&events));
                 cluster.known.begin_watch();
                 is_first = false;
                 let Err(error) = watch(&cluster, &prefix, revision + 1, |changes| {
-                    for change in changes {
-                        match change {
-                            Change::Put(row) => {
-                                if let Some(node) = node_of(&row.value) {
-                                    nodes.insert(node.id.clone(), node);
-                                }
-                            }
-                            Change::Deleted(key) => {
-                                nodes.retain(|id, _| cluster.settings.prefix.node(id) != key);
-                            }
-                        }
-                    }
-                    set_nodes(&cluster, &nodes, Some(&events));
+                    changes.into_iter().for_each(|change| change_node(&cluster, change, &events));
                 })
                 .await;
                 cluster.known.end_watch();
@@ -204,17 +196,42 @@ pub(super) async fn run_nodes(cluster: Arc<Cluster>, events: Arc<Bus>) {
 }
 
 /// Notes which nodes there are, and tells of those that have come and gone.
-fn set_nodes(cluster: &Cluster, nodes: &BTreeMap<NodeId, Node>, events: Option<&Arc<Bus>>) {
+fn set_nodes(cluster: &Cluster, nodes: BTreeMap<NodeId, Node>, events: Option<&Arc<Bus>>) {
     let before = cluster.known.set_nodes(nodes.clone());
     let Some(events) = events else { return };
     let others = |of: &BTreeMap<NodeId, Node>, known: &BTreeMap<NodeId, Node>| -> Vec<Node> {
-        let new = of.values().filter(|node| !known.contains_key(&node.id));
-        new.filter(|node| node.id != cluster.identity.id).cloned().collect()
+        of.values().filter(|node| !known.contains_key(&node.id)).cloned().collect()
     };
-    for node in others(nodes, &before) {
+    others(&nodes, &before).into_iter().for_each(|node| appeared(cluster, node, events));
+    others(&before, &nodes).into_iter().for_each(|node| gone(cluster, node, events));
+}
+
+/// The same of one node.
+fn change_node(cluster: &Cluster, change: Change, events: &Bus) {
+    match change {
+        Change::Put(row) => {
+            let Some(node) = node_of(&row.value) else { return };
+            if cluster.known.put_node(node.clone()).is_none() {
+                appeared(cluster, node, events);
+            }
+        }
+        Change::Deleted(key) => {
+            let id = cluster.settings.prefix.read_node(&key);
+            if let Some(node) = id.and_then(|id| cluster.known.remove_node(&id)) {
+                gone(cluster, node, events);
+            }
+        }
+    }
+}
+
+fn appeared(cluster: &Cluster, node: Node, events: &Bus) {
+    if node.id != cluster.identity.id {
         events.send(About::default(), What::NodeAppeared { node });
     }
-    for node in others(&before, nodes) {
+}
+
+fn gone(cluster: &Cluster, node: Node, events: &Bus) {
+    if node.id != cluster.identity.id {
         events.send(About::default(), What::NodeGone { node });
     }
 }

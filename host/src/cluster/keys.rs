@@ -71,6 +71,11 @@ impl Prefix {
         format!("{}{id}", self.nodes())
     }
 
+    /// A node's id, from its key in the store.
+    pub fn read_node(&self, key: &str) -> Option<NodeId> {
+        key.strip_prefix(&self.nodes())?.parse().ok()
+    }
+
     /// All nodes.
     pub fn nodes(&self) -> String {
         format!("{}/nodes/", self.0)

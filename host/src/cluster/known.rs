@@ -19,7 +19,7 @@ use crate::{
 const KEYS_MAX: usize = 1024;
 
 /// Entries by key and node.
-pub(super) type View = BTreeMap<(String, NodeId), Entry>;
+pub(super) type View = BTreeMap<String, BTreeMap<NodeId, Entry>>;
 
 /// Nodes, and groups that are followed.
 #[derive(Debug, Default)]
@@ -82,6 +82,21 @@ impl Known {
         before
     }
 
+    /// Notes that a node is there, and returns what it was.
+    pub(super) fn put_node(&self, node: Node) -> Option<Node> {
+        let mut known = self.lock_nodes();
+        known.gone.remove(&node.id);
+        known.there.insert(node.id.clone(), node)
+    }
+
+    /// Notes that a node is there no more, and returns what it was.
+    pub(super) fn remove_node(&self, id: &NodeId) -> Option<Node> {
+        let mut known = self.lock_nodes();
+        let was = known.there.remove(id)?;
+        known.gone.insert(id.clone(), Instant::now());
+        Some(was)
+    }
+
     /// From now on all nodes that come and go are seen.
     pub(super) fn begin_watch(&self) {
         self.lock_nodes().watched = Some(Instant::now());
@@ -107,8 +122,10 @@ impl Known {
     pub(super) fn entries(&self, group: &Group, key: Option<&str>) -> Option<Vec<Entry>> {
         let groups = self.lock();
         let view = groups.get(group)?.view.as_ref()?;
-        let wanted = |entry: &&Entry| key.is_none_or(|key| entry.key == key);
-        Some(view.values().filter(wanted).cloned().collect())
+        Some(match key {
+            Some(key) => view.get(key).into_iter().flat_map(BTreeMap::values).cloned().collect(),
+            None => view.values().flat_map(BTreeMap::values).cloned().collect(),
+        })
     }
 
     /// A group is going to be read.
@@ -158,12 +175,15 @@ impl Known {
         let Some(followed) = groups.get_mut(group) else { return };
         let Some(view) = &mut followed.view else { return };
         let mut keys = BTreeSet::new();
-        for (id, entry) in changes {
-            let key = id.0.clone();
+        for ((key, node), entry) in changes {
+            let of_key = view.entry(key.clone()).or_default();
             let before = match entry.clone() {
-                Some(entry) => view.insert(id, entry),
-                None => view.remove(&id),
+                Some(entry) => of_key.insert(node, entry),
+                None => of_key.remove(&node),
             };
+            if of_key.is_empty() {
+                view.remove(&key);
+            }
             // A node that has a new lease publishes again what is known already.
             let same =
                 |one: &Entry, other: &Entry| (&one.node, &one.value) == (&other.node, &other.value);

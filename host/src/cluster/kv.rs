@@ -1,7 +1,7 @@
 //! A store in memory: rows, leases, and what has changed lately.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,6 +36,8 @@ struct Inner {
 struct Granted {
     time: Duration,
     until: Instant,
+    /// What goes with it.
+    keys: BTreeSet<String>,
 }
 
 // === impl Kv ===
@@ -87,7 +89,8 @@ impl Kv {
         let mut inner = self.lock();
         inner.last_lease += 1;
         let lease = Lease(inner.last_lease);
-        inner.leases.insert(lease, Granted { time, until: Instant::now() + time });
+        let granted = Granted { time, until: Instant::now() + time, keys: BTreeSet::new() };
+        inner.leases.insert(lease, granted);
         lease
     }
 
@@ -99,6 +102,17 @@ impl Kv {
             granted.until = Instant::now() + granted.time;
             true
         })
+    }
+
+    /// The lease that a key goes with.
+    pub(super) fn lease_of(&self, key: &str) -> Option<Lease> {
+        self.lock().rows.get(key).and_then(|(_, lease)| *lease)
+    }
+
+    /// The keys that go with a lease.
+    pub(super) fn keys_of(&self, lease: Lease) -> Vec<String> {
+        let inner = self.lock();
+        inner.leases.get(&lease).map_or_else(Vec::new, |of| of.keys.iter().cloned().collect())
     }
 
     /// Writes all or nothing.
@@ -137,10 +151,8 @@ impl Kv {
         }
         inner.begin();
         for lease in over {
-            inner.leases.remove(&lease);
-            let of_lease = inner.rows.values().filter(|(_, of)| *of == Some(lease));
-            let keys: Vec<String> = of_lease.map(|(row, _)| row.key.clone()).collect();
-            keys.iter().for_each(|key| inner.delete(key));
+            let keys = inner.leases.remove(&lease).map(|granted| granted.keys);
+            keys.iter().flatten().for_each(|key| inner.delete(key));
         }
         self.tell(inner);
     }
@@ -168,8 +180,10 @@ impl Kv {
         if from <= inner.forgotten {
             return Err(Error::Compacted);
         }
-        let new = inner.changes.iter().filter(|(revision, _)| *revision >= from);
-        let new = new.filter(|(_, change)| change.key().starts_with(prefix));
+        // Most of who watch have seen all but the last.
+        let first = inner.changes.partition_point(|(revision, _)| *revision < from);
+        let new =
+            inner.changes.range(first..).filter(|(_, change)| change.key().starts_with(prefix));
         Ok((new.map(|(_, change)| change.clone()).collect(), inner.revision + 1))
     }
 
@@ -192,13 +206,25 @@ impl Inner {
 
     fn put(&mut self, key: &str, value: &[u8], lease: Option<Lease>) {
         let row = Row { key: key.to_owned(), value: value.to_vec(), revision: self.revision };
-        self.rows.insert(key.to_owned(), (row.clone(), lease));
+        let before = self.rows.insert(key.to_owned(), (row.clone(), lease));
+        self.untie(key, before.and_then(|(_, lease)| lease));
+        if let Some(granted) = lease.and_then(|lease| self.leases.get_mut(&lease)) {
+            granted.keys.insert(key.to_owned());
+        }
         self.remember(Change::Put(row));
     }
 
     fn delete(&mut self, key: &str) {
-        if self.rows.remove(key).is_some() {
+        if let Some((_, lease)) = self.rows.remove(key) {
+            self.untie(key, lease);
             self.remember(Change::Deleted(key.to_owned()));
+        }
+    }
+
+    /// A key goes with this lease no longer.
+    fn untie(&mut self, key: &str, lease: Option<Lease>) {
+        if let Some(granted) = lease.and_then(|lease| self.leases.get_mut(&lease)) {
+            granted.keys.remove(key);
         }
     }
 

@@ -132,6 +132,14 @@ impl Store for Memory {
         Ok(self.reach()?.keep_alive(lease))
     }
 
+    async fn lease_of(&self, key: &str) -> Result<Option<Lease>, Error> {
+        Ok(self.reach()?.lease_of(key))
+    }
+
+    async fn keys_of(&self, lease: Lease) -> Result<Vec<String>, Error> {
+        Ok(self.reach()?.keys_of(lease))
+    }
+
     async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error> {
         self.reach()?.write(lease, writes)?;
         self.hear(())

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Cluster, Error, Lease, Node, Write, keys, standing::SinceBoot, store::Listing};
+use super::{Cluster, Error, Lease, Node, Write, keys, standing::SinceBoot};
 use crate::{
     events::Bus,
     ledger::{EntryKey, Ledger},
@@ -136,11 +136,7 @@ impl Publisher {
         let all: BTreeSet<EntryKey> = self.ledger.read().shares.entries().cloned().collect();
         let mut wanted = self.wanted(&all);
         wanted.insert(prefix.node(&node.id), Some(keys::node_value(&node)));
-        let entries = prefix.all_entries();
-        let Listing { rows, .. } = in_time(self.cluster.store.list(&entries, true)).await?;
-        let own = format!("/{}", node.id);
-        let stored: BTreeSet<String> =
-            rows.into_iter().map(|row| row.key).filter(|key| key.ends_with(&own)).collect();
+        let stored = self.stored(&prefix.node(&node.id), lease).await?;
         // What was thought to be there may have gone.
         self.written.retain(|key, _| stored.contains(key));
         for key in stored {
@@ -151,6 +147,19 @@ impl Publisher {
             }
         }
         self.bring(lease, wanted).await
+    }
+
+    /// The keys of this node's that the store has: those of its lease, and of the one that
+    /// it had when it was here last. What hangs on any other goes with that by itself. (To
+    /// look for them among everybody's would cost each node as much as there are of all.)
+    async fn stored(&self, node: &str, lease: Lease) -> Result<BTreeSet<String>, Error> {
+        let store = &self.cluster.store;
+        let last = in_time(store.lease_of(node)).await?.filter(|last| *last != lease);
+        let mut stored = BTreeSet::new();
+        for lease in last.into_iter().chain([lease]) {
+            stored.extend(in_time(store.keys_of(lease)).await?);
+        }
+        Ok(stored)
     }
 
     /// What should stand in the store for these entries.

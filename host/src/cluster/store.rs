@@ -43,6 +43,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Keeps it alive; false: it has ended.
     async fn keep_alive(&self, lease: Lease) -> Result<bool, Error>;
 
+    /// The lease that a key goes with; none: none, or there is no such key.
+    async fn lease_of(&self, key: &str) -> Result<Option<Lease>, Error>;
+
+    /// The keys that go with a lease, in any order; none if it has ended.
+    async fn keys_of(&self, lease: Lease) -> Result<Vec<String>, Error>;
+
     /// Writes all or nothing; what is put goes when the lease ends.
     async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error>;
 
@@ -200,6 +206,14 @@ impl Store for Rehearsal {
 
     async fn keep_alive(&self, _lease: Lease) -> Result<bool, Error> {
         Ok(false)
+    }
+
+    async fn lease_of(&self, key: &str) -> Result<Option<Lease>, Error> {
+        self.of.lease_of(key).await
+    }
+
+    async fn keys_of(&self, lease: Lease) -> Result<Vec<String>, Error> {
+        self.of.keys_of(lease).await
     }
 
     async fn write(&self, _lease: Lease, _writes: &[Write]) -> Result<(), Error> {

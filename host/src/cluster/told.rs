@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{
+    task::{AbortHandle, JoinSet},
+    time::Instant,
+};
 
 use super::{
     Cluster, Listener,
@@ -19,6 +22,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// The same for a driver that fails.
 const LAST_DRIVER_PAUSE: Duration = Duration::from_secs(30);
+/// How soon a driver that comes or goes is noticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Calls that a driver can want one after the other.
 const CALLS_MAX: u32 = 8;
 
@@ -26,8 +31,31 @@ const CALLS_MAX: u32 = 8;
 #[derive(Debug, Default)]
 pub(super) struct Alarms(tokio::sync::watch::Sender<BTreeMap<DriverName, Instant>>);
 
-/// Tells one driver for as long as this is polled.
-pub(super) async fn run(cluster: Arc<Cluster>, driver: DriverName, listener: Arc<dyn Listener>) {
+/// Tells the drivers there are for as long as this is polled. They come and go.
+pub(super) async fn run(cluster: Arc<Cluster>, listener: Arc<dyn Listener>) {
+    let mut tasks = JoinSet::new();
+    let mut told = BTreeMap::<DriverName, AbortHandle>::new();
+    loop {
+        let sharers = listener.sharers();
+        told.retain(|driver, task| {
+            let stays = sharers.contains(driver) && !task.is_finished();
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        while tasks.try_join_next().is_some() {}
+        for driver in sharers {
+            told.entry(driver).or_insert_with_key(|driver| {
+                let (cluster, listener) = (Arc::clone(&cluster), Arc::clone(&listener));
+                tasks.spawn(tell_one(cluster, driver.clone(), listener))
+            });
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn tell_one(cluster: Arc<Cluster>, driver: DriverName, listener: Arc<dyn Listener>) {
     let mailbox = Mailbox::default();
     tokio::join!(
         read(&cluster, &driver, &mailbox),

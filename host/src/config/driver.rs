@@ -1,9 +1,10 @@
 //! What the operator says of one driver.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     builtin::{self, BuiltIn},
@@ -195,6 +196,28 @@ impl TryFrom<String> for Digest {
         } else {
             Err(InvalidValue::Digest(text))
         }
+    }
+}
+
+impl Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let hex = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(hex)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        text.to_owned().try_into()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.0)
     }
 }
 

@@ -13,12 +13,13 @@ use crate::{
 
 impl Dispatcher {
     /// Tells a network's driver that entries of a group have changed: these keys, or any.
+    /// Says whether it wants to be told the same again.
     pub async fn entries_changed(
         &self,
         id: &NetworkId,
         group: &Group,
         keys: Option<Vec<String>>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let order = self.lock_network(id).await;
         let record = {
             let state = self.ledger.read();
@@ -31,14 +32,15 @@ impl Dispatcher {
                 .cloned()
         };
         // It was deleted meanwhile.
-        let Some(record) = record else { return Ok(()) };
+        let Some(record) = record else { return Ok(false) };
         let driver = self.driver(&record.driver)?;
         let scope = Scope::network(record.driver.clone(), id.clone());
         let transaction = self.begin(&record.driver, Some(scope), Some(&record.network));
         let call = self.call(&driver, &transaction);
         let answer = driver.entries_changed(call, &record.network, &group.name, keys).await;
-        self.settle(&transaction, &order, driver.judge(answer)).await?;
-        self.commit(&transaction).await
+        let again = self.settle(&transaction, &order, driver.judge(answer)).await?;
+        self.commit(&transaction).await?;
+        Ok(again)
     }
 }
 
@@ -49,7 +51,7 @@ impl Listener for Dispatcher {
         network: &NetworkId,
         group: &Group,
         keys: Option<Vec<String>>,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let told = Self::entries_changed(self, network, group, keys).await;
         told.map_err(|error| error.external())
     }
@@ -64,8 +66,8 @@ impl Listener for Dispatcher {
             }
             Slot::Failed(_) => false,
         };
-        let sharers = self.drivers.iter().filter(|(_, slot)| shares(slot));
-        sharers.map(|(name, _)| name.clone()).collect()
+        let sharers = self.drivers.all().into_iter().filter(|(_, slot)| shares(slot));
+        sharers.map(|(name, _)| name).collect()
     }
 
     async fn agreed_changed(&self, driver: &DriverName) -> Result<bool, String> {

@@ -3,13 +3,13 @@
 //! The driver is asked as ever, with its grants and limits, but on a kernel in memory
 //! and a ledger that nobody keeps.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use super::{Dispatcher, Error};
 use crate::{
     grants::{About, Authority},
     id::DriverName,
-    kernel::{Beside, Kernel, Link, Object, Simulated},
+    kernel::{Beside, Link, LinkKind, Object, Simulated},
     ledger::{Caller, Ledger, Scope, Transaction, TxError},
     model::Network,
     runtime::CallError,
@@ -37,6 +37,7 @@ impl Dispatcher {
             authority: Authority::new(Arc::clone(&driver.permits), About::from(network)),
             events: None,
             cluster: self.cluster().map(|cluster| Arc::new(cluster.rehearsal())),
+            rehearsed: true,
         };
         let transaction = Transaction::begin(Arc::new(kernel), Arc::new(ledger), caller);
         let answer = driver.create_network(self.call(&driver, &transaction), network).await;
@@ -48,13 +49,21 @@ impl Dispatcher {
         Ok(made.into_iter().map(|entry| entry.object).collect())
     }
 
-    /// A kernel in memory with the bridges that there are, which a network may want to use.
+    /// A kernel in memory with the links that there are, which a network may want to use.
     async fn likeness(&self) -> Result<Simulated, crate::kernel::Error> {
         let snapshot = self.kernel.look(&Beside::default()).await?;
         let kernel = Simulated::default();
-        for (name, link) in snapshot.links.iter().filter(|(_, link)| link.kind == "bridge") {
-            let bridge = Link { mac: link.mac, up: link.up, ..Link::bridge(name.clone()) };
-            kernel.create(&Object::Link(bridge)).await?;
+        for (name, is) in &snapshot.links {
+            let link = Link { mac: is.mac, up: is.up, ..Link::bridge(name.clone()) };
+            kernel.gain_link(match is.kind.as_str() {
+                "bridge" => link,
+                // Whatever it is: nothing that a network could use as its bridge.
+                _ => {
+                    let local = Ipv4Addr::UNSPECIFIED.into();
+                    let kind = LinkKind::Vxlan { vni: 0, port: 0, local };
+                    Link { kind, mtu: Some(is.mtu), ..link }
+                }
+            });
         }
         Ok(kernel)
     }

@@ -15,7 +15,7 @@ use crate::{
 
 /// Why a call is answered with an error.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub enum Failure {
     /// There is no such method, or the driver has no such role.
     #[error("method {0} is not part of this driver's protocol")]
     UnknownMethod(String),
@@ -34,7 +34,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// What kind of failure it is, in a word that does not change.
-    pub(super) fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownMethod(_) => "unknown-method",
             Self::Invalid(_) => "invalid",
@@ -45,7 +45,7 @@ impl Failure {
 }
 
 /// Handles one call of `method` ("NetworkDriver.Join") to driver `name`.
-pub(super) async fn handle(
+pub async fn handle(
     dispatcher: &Dispatcher,
     name: &DriverName,
     method: &str,

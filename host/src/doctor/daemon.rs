@@ -36,7 +36,7 @@ pub async fn examine(dispatcher: &Dispatcher) -> Vec<Finding> {
 
 fn drivers(dispatcher: &Dispatcher) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (name, slot) in dispatcher.drivers().iter() {
+    for (name, slot) in &dispatcher.drivers().all() {
         if let Slot::Failed(reason) = slot {
             let wrong = format!("driver {name} is not loaded: {reason}");
             let advice = format!(

@@ -27,6 +27,7 @@ impl What {
             Self::DriverFailed { .. } => "driver-failed",
             Self::DriverQuarantined { .. } => "driver-quarantined",
             Self::DriverReset => "driver-reset",
+            Self::DriverRemoved => "driver-removed",
             Self::CallFailed { .. } => "call-failed",
             Self::Denied { .. } => "denied",
             Self::ClusterLost { .. } => "cluster-lost",
@@ -74,6 +75,7 @@ impl fmt::Display for What {
                 write!(f, "the driver is not called any more: {reason}")
             }
             Self::DriverReset => f.write_str("the driver is called again"),
+            Self::DriverRemoved => f.write_str("the driver was removed"),
             Self::CallFailed { method, sentence, .. } => write!(f, "{method}: {sentence}"),
             Self::Denied { wanted, grant: Some(grant), .. } => {
                 write!(f, "refused: {wanted} (needs the grant {grant})")

@@ -46,6 +46,9 @@ pub enum Request<'a> {
     Adopt(&'a LinkName),
     /// Make a link on another one of the host's.
     Parent(&'a LinkName),
+    /// Make a VLAN link on another one of the host's; that it is what the network's user has
+    /// named is asked as its [`Name`](Self::Name).
+    Vlan(&'a LinkName),
     /// Put an address, or a whole subnet, on a link.
     Address(IpNet),
     /// Route something through a link.
@@ -66,6 +69,10 @@ pub enum Request<'a> {
     HostNetworks,
     /// Share something with the other nodes of a cluster.
     Cluster,
+    /// Send an HTTP request to this port of a server.
+    Http(&'a str, u16),
+    /// Read a file of the host.
+    File(&'a str),
 }
 
 // === impl Authority ===
@@ -138,7 +145,9 @@ impl Grants {
         match request {
             Request::Link(kind) => self.links.contains(&kind),
             Request::Adopt(name) => self.adopt.iter().any(|pattern| pattern.matches(name)),
-            Request::Parent(name) => self.parents.iter().any(|pattern| pattern.matches(name)),
+            Request::Parent(name) | Request::Vlan(name) => {
+                self.parents.iter().any(|pattern| pattern.matches(name))
+            }
             Request::Address(net) => within(&self.addresses, net),
             Request::Route(net) => within(&self.routes, net),
             Request::Sysctl(key) => self.sysctls.contains(key),
@@ -148,6 +157,8 @@ impl Grants {
             Request::DirectAccess => self.direct_access,
             Request::HostNetworks => self.host_networks,
             Request::Cluster => self.cluster,
+            Request::Http(host, port) => self.http.iter().any(|server| server.matches(host, port)),
+            Request::File(path) => self.files.iter().any(|pattern| pattern.matches(path)),
             Request::Name(_) | Request::Target(..) => false,
         }
     }
@@ -158,21 +169,14 @@ impl Grants {
 impl Request<'_> {
     fn describe(self) -> (Code, String) {
         match self {
-            Self::Link(kind) => {
-                let kind = match kind {
-                    Kind::Bridge => "bridges",
-                    Kind::Veth => "veth pairs",
-                    Kind::Vxlan => "VXLAN tunnel endpoints",
-                    Kind::Macvlan => "macvlan links",
-                };
-                (Code::DeniedLinkKind, format!("make {kind}"))
-            }
+            Self::Link(kind) => (Code::DeniedLinkKind, format!("make {}", kind.words())),
             Self::Name(name) => (
                 Code::DeniedLinkName,
                 format!("call a link {name}, a name that no option of the network has"),
             ),
             Self::Adopt(name) => (Code::DeniedAdopt, format!("use bridge {name}, made by others")),
             Self::Parent(name) => (Code::DeniedParent, format!("make links on {name}")),
+            Self::Vlan(name) => (Code::DeniedParent, format!("make VLAN links on {name}")),
             Self::Address(net) => {
                 (Code::DeniedAddress, format!("use {net}, outside the network's subnets"))
             }
@@ -202,6 +206,10 @@ impl Request<'_> {
                 Code::DeniedCluster,
                 "share something with the other nodes of a cluster".to_owned(),
             ),
+            Self::Http(host, port) => {
+                (Code::DeniedHttp, format!("send requests to {}:{port}", host.escape_default()))
+            }
+            Self::File(path) => (Code::DeniedFile, format!("read {}", path.escape_default())),
         }
     }
 }
@@ -233,6 +241,9 @@ mod tests {
             (Request::Link(Kind::Veth), Code::DeniedLinkKind, Some("links = [\"veth\"]")),
             (Request::Link(Kind::Vxlan), Code::DeniedLinkKind, Some("links = [\"vxlan\"]")),
             (Request::Link(Kind::Macvlan), Code::DeniedLinkKind, Some("links = [\"macvlan\"]")),
+            (Request::Link(Kind::Ipvlan), Code::DeniedLinkKind, Some("links = [\"ipvlan\"]")),
+            (Request::Link(Kind::Vlan), Code::DeniedLinkKind, Some("links = [\"vlan\"]")),
+            (Request::Vlan(name), Code::DeniedParent, Some("parents = [\"br*\"]")),
             (Request::Name(name), Code::DeniedLinkName, None),
             (Request::Parent(own), Code::DeniedParent, Some("parents = [\"acme*\"]")),
             (Request::Adopt(name), Code::DeniedAdopt, Some("adopt = [\"br*\"]")),
@@ -258,6 +269,12 @@ mod tests {
             (Request::DirectAccess, Code::DeniedDirectAccess, Some("direct-access = true")),
             (Request::HostNetworks, Code::DeniedHostNetworks, Some("host-networks = true")),
             (Request::Cluster, Code::DeniedCluster, Some("cluster = true")),
+            (
+                Request::Http("ipam.example", 443),
+                Code::DeniedHttp,
+                Some("http = [\"*.example:443\"]"),
+            ),
+            (Request::File("/etc/acme/a"), Code::DeniedFile, Some("files = [\"/etc/acme/*\"]")),
         ]
     }
 

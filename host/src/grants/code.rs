@@ -34,6 +34,10 @@ pub enum Code {
     DeniedHostNetworks,
     /// What the nodes of a cluster share.
     DeniedCluster,
+    /// A server on the network.
+    DeniedHttp,
+    /// A file of the host.
+    DeniedFile,
 }
 
 /// Who says no.
@@ -78,7 +82,7 @@ impl Denial {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::DeniedLinkKind,
         Self::DeniedLinkName,
         Self::DeniedAdopt,
@@ -92,6 +96,8 @@ impl Code {
         Self::DeniedDirectAccess,
         Self::DeniedHostNetworks,
         Self::DeniedCluster,
+        Self::DeniedHttp,
+        Self::DeniedFile,
     ];
 
     /// Its text.
@@ -110,6 +116,8 @@ impl Code {
             Self::DeniedDirectAccess => "denied-direct-access",
             Self::DeniedHostNetworks => "denied-host-networks",
             Self::DeniedCluster => "denied-cluster",
+            Self::DeniedHttp => "denied-http",
+            Self::DeniedFile => "denied-file",
         }
     }
 
@@ -158,6 +166,11 @@ impl Code {
                 "The driver tried to share something with itself on the other nodes of a cluster, \
                  or to learn which nodes there are."
             }
+            Self::DeniedHttp => {
+                "The driver tried to send an HTTP request to a server. It could carry away what \
+                 it knows, or reach services that only this host may."
+            }
+            Self::DeniedFile => "The driver tried to read a file of the host.",
         }
     }
 
@@ -175,6 +188,8 @@ impl Code {
             Self::DeniedDirectAccess => Some("direct-access = true"),
             Self::DeniedHostNetworks => Some("host-networks = true"),
             Self::DeniedCluster => Some("cluster = true"),
+            Self::DeniedHttp => Some("http = [\"ipam.example.org:443\"]"),
+            Self::DeniedFile => Some("files = [\"/etc/acme/*.toml\"]"),
             Self::DeniedLinkName | Self::DeniedPublishTarget => None,
         }
     }

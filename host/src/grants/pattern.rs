@@ -41,7 +41,7 @@ impl Pattern {
 }
 
 /// The last `*` takes as much as it must: names are short, so trying is cheap enough.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], []) => true,
         ([b'*', rest @ ..], _) => (0..=text.len()).any(|skip| glob(rest, &text[skip..])),

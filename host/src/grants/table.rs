@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Pattern, PortRange};
+use super::{FilePattern, HostPattern, Pattern, PortRange};
 
 /// What a driver asks for, or is granted. The default is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Grants {
-    /// Kinds of links it may make: "bridge", "veth", "vxlan", "macvlan".
+    /// Kinds of links it may make: "bridge", "veth", "vxlan", "macvlan", "ipvlan",
+    /// "vlan".
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub links: BTreeSet<Kind>,
     /// Bridges of others that it may use for a network whose user names them.
@@ -44,6 +45,12 @@ pub struct Grants {
     /// Whether it may share something with the other nodes of a cluster.
     #[serde(skip_serializing_if = "is_false")]
     pub cluster: bool,
+    /// Servers to which it may send HTTP requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http: Vec<HostPattern>,
+    /// Files of the host that it may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FilePattern>,
 }
 
 /// A kind of link, as ip-link(8) spells it.
@@ -58,6 +65,10 @@ pub enum Kind {
     Vxlan,
     /// A macvlan link.
     Macvlan,
+    /// An ipvlan link.
+    Ipvlan,
+    /// A VLAN link.
+    Vlan,
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use ipnet::IpNet;
 use rustix::io::Errno;
 
-use super::LinkName;
+use super::{LinkName, Object, SharedLink};
 use crate::model::Protocol;
 
 /// Why the kernel said no.
@@ -54,10 +54,14 @@ pub enum Error {
         source: Refusal,
     },
     /// The kernel was built without this kind of link.
-    #[error("this kernel has no {kind} links (it was built without, or the module is missing)")]
+    #[error(
+        "this kernel has no {kind} links (it was built without {option}, or the module is missing)"
+    )]
     LinkKindMissing {
         /// The kind, as ip-link(8) spells it.
         kind: String,
+        /// What the kernel should be built with.
+        option: &'static str,
         /// What the kernel said.
         #[source]
         source: Refusal,
@@ -82,7 +86,7 @@ pub enum Error {
     },
     /// A link has another one to itself, or would have.
     #[error(
-        "link {parent} cannot be shared: {kind} {name} is to have it, or another link has it, in mode passthru"
+        "link {parent} cannot be shared: {kind} {name} is to have it to itself, or something else has it (a macvlan link in mode passthru, links of another kind, a bridge)"
     )]
     ParentBusy {
         /// The link that should be made.
@@ -148,6 +152,15 @@ pub enum Error {
         #[source]
         source: Refusal,
     },
+    /// A link could not be made to answer for another one.
+    #[error("cannot let {link} answer for another link's addresses")]
+    Proxy {
+        /// The link.
+        link: LinkName,
+        /// Why.
+        #[source]
+        source: Refusal,
+    },
     /// A setting could not be read or written.
     #[error("cannot set {path}")]
     Sysctl {
@@ -197,6 +210,11 @@ pub enum Error {
     NotReplaceable(super::ObjectKey),
 }
 
+/// What a kernel says that has no memory.
+pub fn out_of_memory() -> Refusal {
+    Refusal::errno(Errno::NOMEM)
+}
+
 fn extack(sentence: &Option<String>) -> String {
     sentence.as_ref().map(|sentence| format!(" ({sentence})")).unwrap_or_default()
 }
@@ -235,6 +253,32 @@ impl Refusal {
 // === impl Error ===
 
 impl Error {
+    /// Making or changing an object was refused.
+    pub fn refused(object: &Object, source: Refusal) -> Self {
+        match object {
+            Object::Link(link) | Object::Shared(SharedLink { link, .. }) => {
+                Self::CreateLink { name: link.name.clone(), kind: link.kind.to_string(), source }
+            }
+            Object::Address(address) => {
+                Self::Address { link: address.link.clone(), net: address.net, source }
+            }
+            Object::Route(route) => {
+                Self::Route { link: route.link.clone(), destination: route.destination, source }
+            }
+            Object::Neighbour(entry) => {
+                Self::Neighbour { link: entry.link.clone(), address: entry.address, source }
+            }
+            Object::Proxy(proxy) => Self::Proxy { link: proxy.link.clone(), source },
+            Object::Fdb(entry) => Self::Fdb { link: entry.link.clone(), mac: entry.mac, source },
+            Object::Sysctl(sysctl) => Self::Sysctl { path: sysctl.path(), source },
+            Object::Firewall(_) => Self::Firewall(source),
+            Object::Port(port) => match port.host {
+                Some(host) => Self::Port { protocol: port.protocol, host, source },
+                None => Self::Firewall(source),
+            },
+        }
+    }
+
     /// Whether there is one of that name already.
     pub fn is_exists(&self) -> bool {
         matches!(
@@ -242,6 +286,11 @@ impl Error {
             Self::CreateLink { source, .. } | Self::Address { source, .. } | Self::Route { source, .. }
             if source.as_errno() == Some(Errno::EXIST)
         )
+    }
+
+    /// Whether somebody has the UDP port that the link would have.
+    pub fn is_link_port_taken(&self) -> bool {
+        matches!(self, Self::ChangeLink { source, .. } if source.as_errno() == Some(Errno::ADDRINUSE))
     }
 
     /// Whether somebody has the port.

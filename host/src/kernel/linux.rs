@@ -11,6 +11,7 @@ mod fdb;
 mod links;
 mod networks;
 mod ports;
+mod proxies;
 mod routing;
 mod sysctl;
 
@@ -22,7 +23,7 @@ use netlink_sys::AsyncSocket;
 
 use super::{
     Beside, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry, Kernel, Link, Object,
-    Snapshot, Undo,
+    SharedLink, Snapshot, Undo,
 };
 use crate::firewall::Firewall;
 
@@ -71,8 +72,24 @@ impl Kernel for Linux {
                 return links::adopt(&self.netlink, link).await;
             }
             Object::Link(link) => links::create(&self.netlink, link).await?,
+            Object::Shared(shared) => {
+                if links::is_there(&self.netlink, &shared.link).await? {
+                    return Ok(Undo::Nothing);
+                }
+                links::create(&self.netlink, &shared.link).await?;
+            }
+            Object::Proxy(proxy) => {
+                let _alone = self.dumps.lock().await;
+                proxies::set(&self.netlink, proxy).await?;
+            }
             Object::Address(address) => routing::add_address(&self.netlink, address).await?,
-            Object::Route(route) => routing::add_route(&self.netlink, route).await?,
+            Object::Route(route) => {
+                let source = match &route.source {
+                    Some(_) => self.snapshot().await?.source_of(route),
+                    None => None,
+                };
+                routing::add_route(&self.netlink, route, source).await?;
+            }
             Object::Neighbour(entry) => routing::add_neighbour(&self.netlink, entry).await?,
             Object::Fdb(entry) => fdb::set(&self.netlink, entry).await?,
             Object::Sysctl(setting) => return sysctl::set(setting),
@@ -90,6 +107,9 @@ impl Kernel for Linux {
             (Object::Link(old), Object::Link(new)) => {
                 links::change(&self.netlink, old, new).await?;
             }
+            (Object::Shared(old), Object::Shared(new)) => {
+                links::change(&self.netlink, &old.link, &new.link).await?;
+            }
             (Object::Neighbour(_), Object::Neighbour(new)) => {
                 routing::add_neighbour(&self.netlink, new).await?;
             }
@@ -103,7 +123,14 @@ impl Kernel for Linux {
     async fn delete(&self, object: &Object) -> Result<(), Error> {
         match object {
             Object::Link(Link { adopted: true, .. }) => Ok(()),
-            Object::Link(Link { name, .. }) => links::delete(&self.netlink, name).await,
+            Object::Link(Link { name, .. })
+            | Object::Shared(SharedLink { link: Link { name, .. }, .. }) => {
+                links::delete(&self.netlink, name).await
+            }
+            Object::Proxy(proxy) => {
+                let _alone = self.dumps.lock().await;
+                proxies::remove(&self.netlink, proxy).await
+            }
             Object::Address(address) => routing::remove_address(&self.netlink, address).await,
             Object::Route(route) => routing::remove_route(&self.netlink, route).await,
             Object::Neighbour(entry) => routing::remove_neighbour(&self.netlink, entry).await,
@@ -153,6 +180,9 @@ impl Kernel for Linux {
         }
         if beside.fdb {
             snapshot.fdb = Some(fdb::dump(&self.netlink, &names).await?);
+        }
+        if beside.proxies {
+            snapshot.proxies = Some(proxies::dump(&self.netlink, &names).await?);
         }
         for setting in &beside.settings {
             if let Some(value) = sysctl::get(setting) {

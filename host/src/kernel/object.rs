@@ -8,11 +8,8 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::LinkName;
-use crate::{mac::Mac, model::Protocol};
-
-/// The MTU in bytes of bridges and veth pairs if nobody says another (ETH_DATA_LEN).
-pub const DEFAULT_MTU: u32 = 1500;
+use super::{Link, LinkName, SharedLink};
+use crate::{id::NetworkId, mac::Mac, model::Protocol};
 
 /// What tells two objects apart: there can be one of each key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,6 +22,8 @@ pub struct ObjectKey(String);
 pub enum Object {
     /// A link.
     Link(Link),
+    /// A link that other networks may have, too.
+    Shared(SharedLink),
     /// An address on a link.
     Address(Address),
     /// A route through a link.
@@ -33,91 +32,14 @@ pub enum Object {
     Neighbour(Neighbour),
     /// Where a VXLAN link sends frames to.
     Fdb(Fdb),
+    /// A link that answers for another one.
+    Proxy(Proxy),
     /// A setting of a link.
     Sysctl(Sysctl),
     /// Something the firewall has to know.
     Firewall(FirewallEntry),
     /// A published port.
     Port(Port),
-}
-
-/// A link and how it is set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
-    /// Its name.
-    pub name: LinkName,
-    /// What it is.
-    pub kind: LinkKind,
-    /// MTU in bytes; none keeps the kernel's default.
-    pub mtu: Option<u32>,
-    /// Its address; none lets the kernel pick.
-    pub mac: Option<Mac>,
-    /// The bridge it is a port of.
-    pub master: Option<LinkName>,
-    /// Whether it is set up.
-    pub up: bool,
-    /// As a port of a bridge: may send frames back out where they came in. A container
-    /// that reaches its own published port needs it where br_netfilter is in use.
-    #[serde(default)]
-    pub hairpin: bool,
-    /// As a port of a bridge: exchanges no frames with other isolated ports.
-    #[serde(default)]
-    pub isolated: bool,
-    /// It was there before, and stays when it is no longer needed.
-    #[serde(default)]
-    pub adopted: bool,
-    /// The engine moves it into the container, where it is out of the host's sight, and back.
-    #[serde(default)]
-    pub moves: bool,
-    /// The tag that says whose it is (IFLA_IFALIAS).
-    pub alias: String,
-}
-
-/// What a link is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum LinkKind {
-    /// A bridge.
-    Bridge,
-    /// A veth pair; the link's name is the host end's.
-    Veth {
-        /// The end that goes into the container. It may be in another namespace.
-        peer: LinkName,
-        /// Its address; none lets the kernel pick.
-        peer_mac: Option<Mac>,
-    },
-    /// A VXLAN tunnel endpoint, VTEP (RFC 7348). It learns nothing and floods nothing: it
-    /// sends to where its [`Fdb`] entries say, and answers for its neighbour entries.
-    Vxlan {
-        /// The VXLAN network identifier, 24 bits.
-        vni: u32,
-        /// The UDP port of all VTEPs of the network.
-        port: u16,
-        /// The host's address that the others send to.
-        local: IpAddr,
-    },
-    /// A link with an Ethernet address of its own on another link's wire
-    /// (Documentation/networking/ipvlan.rst compares the two kinds).
-    Macvlan {
-        /// The other link.
-        parent: LinkName,
-        /// With whom it may talk there.
-        mode: MacvlanMode,
-    },
-}
-
-/// With whom a macvlan link may talk (ip-link(8)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MacvlanMode {
-    /// With the others of its parent, directly, and with the wire.
-    Bridge,
-    /// With the wire only.
-    Private,
-    /// With the others by way of a switch on the wire that sends frames back.
-    Vepa,
-    /// It has the parent to itself.
-    Passthru,
 }
 
 /// An address on a link.
@@ -138,6 +60,10 @@ pub struct Route {
     pub destination: IpNet,
     /// By which neighbour; none means directly connected.
     pub gateway: Option<IpAddr>,
+    /// The link whose IPv4 address packets get that have none yet: the one that fits the
+    /// destination best. Without, the kernel takes that of any link if this one has none.
+    #[serde(default)]
+    pub source: Option<LinkName>,
 }
 
 /// A permanent neighbour entry.
@@ -160,6 +86,16 @@ pub struct Fdb {
     pub mac: Mac,
     /// go to this VTEP.
     pub vtep: IpAddr,
+}
+
+/// The host answers on a link for the IPv6 addresses of another one, whatever they are at any
+/// time. For IPv4 it does so by itself (net.ipv4.conf.all.arp_ignore is 0).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Proxy {
+    /// The link that answers.
+    pub link: LinkName,
+    /// The link that has the addresses.
+    pub of: LinkName,
 }
 
 /// A setting below net.ipv4.conf.LINK or net.ipv6.conf.LINK. It goes away with the link.
@@ -266,6 +202,8 @@ impl Object {
     pub fn key(&self) -> ObjectKey {
         ObjectKey(match self {
             Self::Link(link) => return ObjectKey::link(&link.name),
+            Self::Shared(shared) => return ObjectKey::shared(&shared.link.name, &shared.holder),
+            Self::Proxy(proxy) => format!("proxy {} {}", proxy.link, proxy.of),
             Self::Address(address) => return ObjectKey::address(&address.link, address.net),
             Self::Neighbour(entry) => return ObjectKey::neighbour(&entry.link, entry.address),
             Self::Fdb(entry) => return ObjectKey::fdb(&entry.link, entry.mac),
@@ -292,6 +230,8 @@ impl Object {
     pub fn link(&self) -> &LinkName {
         match self {
             Self::Link(link) => &link.name,
+            Self::Shared(shared) => &shared.link.name,
+            Self::Proxy(proxy) => &proxy.link,
             Self::Address(address) => &address.link,
             Self::Route(route) => &route.link,
             Self::Neighbour(neighbour) => &neighbour.link,
@@ -299,6 +239,16 @@ impl Object {
             Self::Sysctl(sysctl) => &sysctl.link,
             Self::Firewall(entry) => entry.link(),
             Self::Port(port) => &port.link,
+        }
+    }
+
+    /// The link that it needs beside that: when it comes back, this can be put back, too.
+    pub fn stands_on(&self) -> Option<&LinkName> {
+        match self {
+            Self::Link(link) | Self::Shared(SharedLink { link, .. }) => link.kind.parent(),
+            Self::Proxy(proxy) => Some(&proxy.of),
+            Self::Route(route) => route.source.as_ref(),
+            _ => None,
         }
     }
 
@@ -314,11 +264,12 @@ impl Object {
     /// Whether the kernel drops it by itself when its link goes.
     pub fn goes_with_link(&self) -> bool {
         match self {
-            Self::Link(_) | Self::Firewall(_) | Self::Port(_) => false,
+            Self::Link(_) | Self::Shared(_) | Self::Firewall(_) | Self::Port(_) => false,
             Self::Address(_)
             | Self::Route(_)
             | Self::Neighbour(_)
             | Self::Fdb(_)
+            | Self::Proxy(_)
             | Self::Sysctl(_) => true,
         }
     }
@@ -326,34 +277,6 @@ impl Object {
     /// Whether another one of its key can take its place in the kernel.
     pub fn is_replaceable(&self) -> bool {
         matches!(self, Self::Neighbour(_) | Self::Fdb(_))
-    }
-}
-
-// === impl Link ===
-
-impl Link {
-    /// A bridge of this name and nothing more said of it.
-    pub fn bridge(name: LinkName) -> Self {
-        Self {
-            name,
-            kind: LinkKind::Bridge,
-            mtu: None,
-            mac: None,
-            master: None,
-            up: false,
-            hairpin: false,
-            isolated: false,
-            adopted: false,
-            moves: false,
-            alias: String::new(),
-        }
-    }
-}
-
-impl Link {
-    /// What becomes the container's interface: a veth pair's other end, or the link itself.
-    pub fn container_end(&self) -> Option<&LinkName> {
-        self.kind.peer().or_else(|| self.moves.then_some(&self.name))
     }
 }
 
@@ -388,6 +311,11 @@ impl ObjectKey {
         Self(format!("link {name}"))
     }
 
+    /// The key of the link with this name as one of a network's.
+    pub fn shared(name: &LinkName, holder: &NetworkId) -> Self {
+        Self(format!("shared {name} {holder}"))
+    }
+
     /// The key of an address on a link.
     pub fn address(link: &LinkName, net: IpNet) -> Self {
         Self(format!("address {link} {net}"))
@@ -406,6 +334,11 @@ impl ObjectKey {
     /// The key of what was said to the firewall about the bridge with this name.
     pub fn policy(bridge: &LinkName) -> Self {
         Self(format!("policy {bridge}"))
+    }
+
+    /// The name of the link whose it is.
+    pub fn as_link(&self) -> Option<LinkName> {
+        self.0.strip_prefix("link ")?.parse().ok()
     }
 
     /// Whether it is a link's.
@@ -428,37 +361,6 @@ impl From<String> for ObjectKey {
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-// === impl LinkKind ===
-
-impl LinkKind {
-    /// The other end of a veth pair.
-    pub fn peer(&self) -> Option<&LinkName> {
-        match self {
-            Self::Veth { peer, .. } => Some(peer),
-            Self::Bridge | Self::Vxlan { .. } | Self::Macvlan { .. } => None,
-        }
-    }
-
-    /// The MTU in bytes that the kernel gives it; none if that depends on another link.
-    pub fn default_mtu(&self) -> Option<u32> {
-        match self {
-            Self::Bridge | Self::Veth { .. } => Some(DEFAULT_MTU),
-            Self::Vxlan { .. } | Self::Macvlan { .. } => None,
-        }
-    }
-}
-
-impl fmt::Display for LinkKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bridge => "bridge",
-            Self::Veth { .. } => "veth",
-            Self::Vxlan { .. } => "vxlan",
-            Self::Macvlan { .. } => "macvlan",
-        })
     }
 }
 

@@ -4,21 +4,22 @@
 //! that is not there) and drops what Linux drops (addresses with their link,
 //! both ends of a veth pair), so that the same driver tests run on both.
 
+mod state;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
+    collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use rustix::io::Errno;
 use tokio::sync::{mpsc, watch};
 
+use self::state::State;
 use super::{
-    Beside, DEFAULT_MTU, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry, Kernel, Link,
-    LinkKind, LinkName, MacvlanMode, Object, ObjectKey, ObservedLink, Port, Refusal, Snapshot,
-    Sysctl, Undo,
+    Address, Beside, DEFAULT_MTU, Error, Event, FirewallBatch, FirewallDrift, FirewallEntry,
+    Kernel, Link, LinkName, Object, ObjectKey, ObservedLink, Route, SharedLink, Snapshot, Sysctl,
+    Undo,
 };
 
 /// A kernel in memory.
@@ -28,14 +29,6 @@ pub struct Simulated {
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
     notify: mpsc::UnboundedSender<Event>,
     hung: watch::Sender<bool>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    objects: BTreeMap<ObjectKey, Object>,
-    firewall: BTreeSet<FirewallEntry>,
-    verbs: u64,
-    failing: Range<u64>,
 }
 
 // === impl Simulated ===
@@ -90,9 +83,31 @@ impl Simulated {
     pub fn lose_link(&self, name: &LinkName) {
         let lost = self.lock().remove_link(name);
         for name in lost {
-            // The receiver lives as long as `self`.
-            let _ = self.notify.send(Event::Object(ObjectKey::link(&name)));
+            self.announce(Event::Object(ObjectKey::link(&name)));
         }
+    }
+
+    /// Makes a link behind the host's back.
+    pub fn gain_link(&self, link: Link) {
+        let key = ObjectKey::link(&link.name);
+        self.lock().objects.insert(key.clone(), Object::Link(link));
+        self.announce(Event::Object(key));
+    }
+
+    /// Adds an address behind the host's back, or removes it.
+    pub fn set_address(&self, address: Address, is: bool) {
+        let link = address.link.clone();
+        let object = Object::Address(address);
+        match is {
+            true => self.lock().objects.insert(object.key(), object),
+            false => self.lock().objects.remove(&object.key()),
+        };
+        self.announce(Event::Addresses(link));
+    }
+
+    fn announce(&self, event: Event) {
+        // The receiver lives as long as `self`.
+        let _ = self.notify.send(event);
     }
 
     /// Closes all published ports, as the daemon's end does: they are its sockets.
@@ -122,6 +137,11 @@ impl Kernel for Simulated {
     async fn replace(&self, old: &Object, new: &Object) -> Result<Undo, Error> {
         let mut state = self.lock();
         state.count(new)?;
+        if let (Object::Shared(old), Object::Shared(new)) = (old, new) {
+            let link = Object::Link(new.link.clone());
+            state.objects.insert(link.key(), link);
+            return Ok(Undo::Replace(Object::Shared(old.clone()), Object::Shared(new.clone())));
+        }
         match (state.objects.get_mut(&new.key()), new) {
             // What the host does not know of a link that was there before stays.
             (Some(Object::Link(is)), Object::Link(new)) if new.adopted => is.up = new.up,
@@ -141,7 +161,13 @@ impl Kernel for Simulated {
                 let old = Sysctl { value, before: None, ..setting.clone() };
                 state.objects.insert(object.key(), Object::Sysctl(old));
             }
-            Object::Link(link) => drop(state.remove_link(&link.name)),
+            Object::Link(link) | Object::Shared(SharedLink { link, .. }) => {
+                drop(state.remove_link(&link.name));
+            }
+            Object::Proxy(proxy) => {
+                state.proxies.retain(|(link, _)| *link != proxy.link);
+                state.objects.remove(&object.key());
+            }
             Object::Firewall(entry) => drop(state.firewall.remove(entry)),
             _ => drop(state.objects.remove(&object.key())),
         }
@@ -184,6 +210,7 @@ impl Kernel for Simulated {
             routes: beside.routes.then(BTreeSet::new),
             neighbours: beside.neighbours.then(BTreeSet::new),
             fdb: beside.fdb.then(BTreeSet::new),
+            proxies: beside.proxies.then(|| state.proxies.clone()),
             ..Snapshot::default()
         };
         for object in state.objects.values() {
@@ -208,7 +235,7 @@ impl Kernel for Simulated {
                 }
                 Object::Route(route) => {
                     snapshot.routes.iter_mut().for_each(|all| {
-                        all.insert(route.clone());
+                        all.insert(Route { source: None, ..route.clone() });
                     });
                 }
                 Object::Neighbour(entry) => {
@@ -226,7 +253,11 @@ impl Kernel for Simulated {
                 {
                     snapshot.settings.insert(object.key(), setting.value.clone());
                 }
-                Object::Sysctl(_) | Object::Firewall(_) | Object::Port(_) => {}
+                Object::Shared(_)
+                | Object::Proxy(_)
+                | Object::Sysctl(_)
+                | Object::Firewall(_)
+                | Object::Port(_) => {}
             }
         }
         Ok(snapshot)
@@ -247,191 +278,5 @@ impl Kernel for Simulated {
             Some(event) => event,
             None => std::future::pending().await,
         }
-    }
-}
-
-// === impl State ===
-
-impl State {
-    fn create(&mut self, object: &Object) -> Result<Undo, Error> {
-        self.count(object)?;
-        let key = object.key();
-        match object {
-            Object::Link(link) => {
-                let taken = |errno| Error::CreateLink {
-                    name: link.name.clone(),
-                    kind: link.kind.to_string(),
-                    source: Refusal::errno(errno),
-                };
-                if link.adopted {
-                    return self.adopt(link);
-                }
-                if self.has_link(&link.name) {
-                    return Err(taken(Errno::EXIST));
-                }
-                if let Some(peer) = link.kind.peer()
-                    && (self.has_link(peer) || peer == &link.name)
-                {
-                    return Err(taken(Errno::EXIST));
-                }
-                if let LinkKind::Macvlan { parent, .. } = &link.kind {
-                    if !self.has_link(parent) {
-                        return Err(Error::NoLink(parent.clone()));
-                    }
-                    if self.is_busy(&link.kind) {
-                        let (name, kind) = (link.name.clone(), link.kind.to_string());
-                        let (parent, source) = (parent.clone(), Refusal::errno(Errno::INVAL));
-                        return Err(Error::ParentBusy { name, kind, parent, source });
-                    }
-                }
-                if self.has_vni(&link.kind) {
-                    return Err(taken(Errno::EXIST));
-                }
-                if let Some(master) = &link.master
-                    && !self.has_link(master)
-                {
-                    return Err(Error::NoLink(master.clone()));
-                }
-            }
-            Object::Sysctl(_) => {
-                self.need_link(object.link())?;
-                let old = self.objects.insert(key, object.clone());
-                return Ok(match old {
-                    Some(old) => Undo::Replace(old, object.clone()),
-                    None => Undo::Delete(object.clone()),
-                });
-            }
-            Object::Port(port) => {
-                self.need_link(object.link())?;
-                if self.clashes(port) {
-                    return Err(refusal(object, Errno::ADDRINUSE));
-                }
-            }
-            _ => {
-                self.need_link(object.link())?;
-                if self.objects.contains_key(&key) {
-                    return Err(refusal(object, Errno::EXIST));
-                }
-            }
-        }
-        self.objects.insert(key, object.clone());
-        Ok(Undo::Delete(object.clone()))
-    }
-
-    fn adopt(&mut self, link: &Link) -> Result<Undo, Error> {
-        match self.objects.get_mut(&ObjectKey::link(&link.name)) {
-            Some(Object::Link(is)) if is.kind == link.kind => {
-                let was = std::mem::replace(&mut is.up, true);
-                let down = Link { up: was, ..link.clone() };
-                Ok(Undo::Replace(Object::Link(down), Object::Link(link.clone())))
-            }
-            Some(_) => Err(Error::NotABridge(link.name.clone())),
-            None => Err(Error::NoLink(link.name.clone())),
-        }
-    }
-
-    fn count(&mut self, object: &Object) -> Result<(), Error> {
-        self.tick().map_err(|source| match source.as_errno() {
-            Some(errno) => refusal(object, errno),
-            None => Error::Firewall(source),
-        })
-    }
-
-    fn tick(&mut self) -> Result<(), Refusal> {
-        let now = self.verbs;
-        self.verbs += 1;
-        if self.failing.contains(&now) { Err(Refusal::errno(Errno::NOMEM)) } else { Ok(()) }
-    }
-
-    fn has_link(&self, name: &LinkName) -> bool {
-        let is_peer = |link: &Link| link.kind.peer() == Some(name);
-        self.objects.contains_key(&ObjectKey::link(name))
-            || self
-                .objects
-                .values()
-                .any(|object| matches!(object, Object::Link(link) if is_peer(link)))
-    }
-
-    /// Whether there is a VTEP of this VNI and port.
-    fn has_vni(&self, new: &LinkKind) -> bool {
-        let LinkKind::Vxlan { vni, port, .. } = new else { return false };
-        let is_same = |kind: &LinkKind| matches!(kind, LinkKind::Vxlan { vni: v, port: p, .. } if v == vni && p == port);
-        let mut objects = self.objects.values();
-        objects.any(|object| matches!(object, Object::Link(link) if is_same(&link.kind)))
-    }
-
-    /// Whether the parent of a macvlan link has one that shares it with nobody, or the new
-    /// one would not.
-    fn is_busy(&self, new: &LinkKind) -> bool {
-        let LinkKind::Macvlan { parent, mode } = new else { return false };
-        let clashes = |kind: &LinkKind| {
-            matches!(kind, LinkKind::Macvlan { parent: p, mode: m }
-                if p == parent && [*mode, *m].contains(&MacvlanMode::Passthru))
-        };
-        let mut objects = self.objects.values();
-        objects.any(|object| matches!(object, Object::Link(link) if clashes(&link.kind)))
-    }
-
-    /// Whether somebody listens there already, or on all addresses of the family.
-    fn clashes(&self, new: &Port) -> bool {
-        let Some(wanted) = new.host else { return false };
-        self.objects.values().any(|object| match object {
-            Object::Port(Port { protocol, host: Some(host), .. }) => {
-                *protocol == new.protocol
-                    && host.port() == wanted.port()
-                    && host.is_ipv4() == wanted.is_ipv4()
-                    && (host.ip() == wanted.ip()
-                        || host.ip().is_unspecified()
-                        || wanted.ip().is_unspecified())
-            }
-            _ => false,
-        })
-    }
-
-    fn need_link(&self, name: &LinkName) -> Result<(), Error> {
-        if self.has_link(name) { Ok(()) } else { Err(Error::NoLink(name.clone())) }
-    }
-
-    /// Removes a link with all that is on it; says which links are gone.
-    fn remove_link(&mut self, name: &LinkName) -> Vec<LinkName> {
-        let Some(Object::Link(link)) = self.objects.remove(&ObjectKey::link(name)) else {
-            return Vec::new();
-        };
-        self.objects.retain(|_, object| object.link() != name || matches!(object, Object::Port(_)));
-        for object in self.objects.values_mut() {
-            if let Object::Link(port) = object
-                && port.master.as_ref() == Some(name)
-            {
-                port.master = None;
-                (port.hairpin, port.isolated) = (false, false);
-            }
-        }
-        [name.clone()].into_iter().chain(link.kind.peer().cloned()).collect()
-    }
-}
-
-/// The error Linux's implementation would give for this object.
-fn refusal(object: &Object, errno: Errno) -> Error {
-    let source = Refusal::errno(errno);
-    match object {
-        Object::Link(link) => {
-            Error::CreateLink { name: link.name.clone(), kind: link.kind.to_string(), source }
-        }
-        Object::Address(address) => {
-            Error::Address { link: address.link.clone(), net: address.net, source }
-        }
-        Object::Route(route) => {
-            Error::Route { link: route.link.clone(), destination: route.destination, source }
-        }
-        Object::Neighbour(neighbour) => {
-            Error::Neighbour { link: neighbour.link.clone(), address: neighbour.address, source }
-        }
-        Object::Fdb(entry) => Error::Fdb { link: entry.link.clone(), mac: entry.mac, source },
-        Object::Sysctl(sysctl) => Error::Sysctl { path: sysctl.path(), source },
-        Object::Firewall(_) => Error::Firewall(source),
-        Object::Port(port) => match port.host {
-            Some(host) => Error::Port { protocol: port.protocol, host, source },
-            None => Error::Firewall(source),
-        },
     }
 }

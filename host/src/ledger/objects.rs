@@ -1,4 +1,4 @@
-//! The kernel objects in memory, with the two indexes that keep the cost of a
+//! The kernel objects in memory, with the indexes that keep the cost of a
 //! call independent of how many networks there are.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Entry, Scope};
 use crate::{
     id::NetworkId,
-    kernel::{FirewallEntry, Object, ObjectKey},
+    kernel::{FirewallEntry, LinkName, Object, ObjectKey},
 };
 
 /// Kernel objects by key.
@@ -14,6 +14,8 @@ use crate::{
 pub struct Objects {
     entries: BTreeMap<ObjectKey, Entry>,
     by_network: BTreeMap<NetworkId, BTreeSet<ObjectKey>>,
+    /// By the links that they stand on, or share.
+    by_link: BTreeMap<LinkName, BTreeSet<ObjectKey>>,
     doomed: BTreeSet<ObjectKey>,
 }
 
@@ -45,6 +47,20 @@ impl Objects {
     pub fn in_scope(&self, scope: &Scope) -> impl Iterator<Item = (&ObjectKey, &Entry)> {
         self.of_network(&scope.network)
             .filter(|(_, entry)| !entry.doomed && scope.contains(&entry.scope))
+    }
+
+    /// Those that stand on this link of others', or that share it.
+    pub fn on_link(&self, link: &LinkName) -> impl Iterator<Item = (&ObjectKey, &Entry)> {
+        let keys = self.by_link.get(link).into_iter().flatten();
+        keys.filter_map(|key| self.entries.get_key_value(key))
+    }
+
+    /// The networks of all drivers that share this link and stand.
+    pub fn sharing(&self, link: &LinkName) -> impl Iterator<Item = &Scope> {
+        let shares = move |(_, entry): &(&ObjectKey, &Entry)| {
+            !entry.doomed && matches!(&entry.object, Object::Shared(of) if of.link.name == *link)
+        };
+        self.on_link(link).filter(shares).map(|(_, entry)| &entry.scope)
     }
 
     /// Whether one that is to be deleted would be in the way of this one: of the same key,
@@ -88,19 +104,35 @@ impl Objects {
     pub(super) fn set(&mut self, key: ObjectKey, entry: Option<Entry>) {
         if let Some(old) = self.entries.remove(&key) {
             self.doomed.remove(&key);
-            if let Some(keys) = self.by_network.get_mut(&old.scope.network) {
-                keys.remove(&key);
-                if keys.is_empty() {
-                    self.by_network.remove(&old.scope.network);
-                }
+            forget(&mut self.by_network, &old.scope.network, &key);
+            for link in links_of(&old.object) {
+                forget(&mut self.by_link, link, &key);
             }
         }
         if let Some(entry) = entry {
+            for link in links_of(&entry.object) {
+                self.by_link.entry(link.clone()).or_default().insert(key.clone());
+            }
             if entry.doomed {
                 self.doomed.insert(key.clone());
             }
             self.by_network.entry(entry.scope.network.clone()).or_default().insert(key.clone());
             self.entries.insert(key, entry);
+        }
+    }
+}
+
+/// The links by which an object is found, beside its own.
+fn links_of(object: &Object) -> impl Iterator<Item = &LinkName> {
+    let shared = matches!(object, Object::Shared(_)).then(|| object.link());
+    object.stands_on().into_iter().chain(shared)
+}
+
+fn forget<K: Ord>(index: &mut BTreeMap<K, BTreeSet<ObjectKey>>, at: &K, key: &ObjectKey) {
+    if let Some(keys) = index.get_mut(at) {
+        keys.remove(key);
+        if keys.is_empty() {
+            index.remove(at);
         }
     }
 }

@@ -14,6 +14,7 @@ mod error;
 mod links;
 mod objects;
 mod outside;
+mod parents;
 mod permit;
 mod ports;
 mod shared;
@@ -67,6 +68,8 @@ struct Shared {
     authority: Authority,
     events: Option<Arc<Bus>>,
     cluster: Option<Arc<Cluster>>,
+    /// Nothing that it does is to count.
+    rehearsed: bool,
     /// Where steps run: the host's threads, not those that guests may keep busy.
     threads: tokio::runtime::Handle,
     /// Nanoseconds that the driver has waited for steps.
@@ -84,6 +87,8 @@ struct Inner {
     links: u32,
     /// Keys that no other call may take meanwhile.
     claims: Vec<Claim>,
+    /// While it is there, no other call takes what the driver's networks share.
+    sharing: Option<OwnedMutexGuard<()>>,
 }
 
 // === impl Transaction ===
@@ -91,7 +96,7 @@ struct Inner {
 impl Transaction {
     /// Begins a call. Its steps run on the threads of the runtime that this is called in.
     pub fn begin(kernel: Arc<dyn Kernel>, ledger: Arc<Ledger>, caller: Caller) -> Self {
-        let Caller { driver, scope, limits, authority, events, cluster } = caller;
+        let Caller { driver, scope, limits, authority, events, cluster, rehearsed } = caller;
         Self {
             shared: Arc::new(Shared {
                 kernel,
@@ -102,6 +107,7 @@ impl Transaction {
                 authority,
                 events,
                 cluster,
+                rehearsed,
                 threads: tokio::runtime::Handle::current(),
                 in_steps: AtomicU64::new(0),
             }),
@@ -226,6 +232,7 @@ impl Transaction {
             return Err(TxError::Ledger(error));
         }
         inner.closed = true;
+        inner.sharing = None;
         drop(inner);
         if dooms {
             // The kernel takes its time to delete a link (an RCU grace period, some 20 to
@@ -260,8 +267,7 @@ impl Transaction {
                 step(shared, inner).await
             })
             .await;
-        let time = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.shared.in_steps.fetch_add(time, Ordering::Relaxed);
+        self.shared.count_step(started);
         done
     }
 }
@@ -269,6 +275,12 @@ impl Transaction {
 // === impl Shared ===
 
 impl Shared {
+    /// Notes for how long the driver has waited.
+    fn count_step(&self, started: Instant) {
+        let time = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.in_steps.fetch_add(time, Ordering::Relaxed);
+    }
+
     /// Runs a future as a task of its own: it finishes even if the caller is dropped.
     async fn detached<T: Send + 'static>(
         &self,
@@ -304,6 +316,7 @@ impl Shared {
         if let Err(error) = self.ledger.commit(changes, Lasting::Durable).await {
             tracing::error!(error = %crate::error::chain(&error), "cannot record what is left to undo");
         }
+        inner.sharing = None;
     }
 
     /// Makes an object and notes it.

@@ -5,9 +5,14 @@ use std::collections::BTreeSet;
 use crate::{
     events::Wrong,
     id::{EndpointId, NetworkId},
-    kernel::{Beside, Event, Link, LinkName, Object, ObjectKey, ObservedLink, Snapshot},
+    kernel::{
+        Beside, Event, Link, LinkName, Object, ObjectKey, ObservedLink, SharedLink, Snapshot,
+    },
     ledger::{ALIAS_PREFIX, Changes, EndpointKey, Entry, Scope, State},
 };
+
+/// The kinds of links that calls make.
+const KINDS: [&str; 6] = ["bridge", "veth", "vxlan", "macvlan", "ipvlan", "vlan"];
 
 /// What a network needs to be as the ledger says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,41 +50,54 @@ pub(super) fn beside(state: &State, network: Option<&NetworkId>) -> Beside {
     }
 }
 
-/// The network that has to be looked at after an event, if it says that an object of
-/// ours may be another than it should.
-pub(super) fn concerned(state: &State, event: &Event) -> Option<NetworkId> {
+/// The networks that have to be looked at after an event, since it says that an object of
+/// theirs may be another than it should, or can be put back now.
+pub(super) fn concerned(state: &State, event: &Event) -> BTreeSet<NetworkId> {
     let standing = |key: &ObjectKey| state.objects.get(key).filter(|entry| !entry.doomed);
-    let link = |name: &LinkName| {
-        let entry = standing(&ObjectKey::link(name))?;
-        match &entry.object {
-            Object::Link(link) => Some((entry, link)),
-            _ => None,
-        }
+    let link = |name: &LinkName| match standing(&ObjectKey::link(name)) {
+        Some(Entry { object: Object::Link(link), scope, .. }) => Some((&scope.network, link)),
+        _ => None,
     };
-    let entry = match event {
-        Event::Object(key) => standing(key)?,
-        Event::Link(name, is) => {
-            let (entry, link) = link(name)?;
-            differs(link, is)?;
-            entry
+    let on_link = |name: &LinkName, is: &dyn Fn(&Object) -> bool| {
+        let on_link = state.objects.on_link(name).map(|(_, entry)| entry);
+        let concerned = on_link.filter(|entry| !entry.doomed && is(&entry.object));
+        concerned.map(|entry| entry.scope.network.clone()).collect()
+    };
+    match event {
+        Event::Object(key) => {
+            // What has been moved into a container is not ours to put back.
+            let is_ours = |object: &Object| !matches!(object, Object::Link(link) if link.moves);
+            let mut networks: BTreeSet<_> =
+                key.as_link().map(|name| on_link(&name, &is_ours)).unwrap_or_default();
+            networks.extend(standing(key).map(|entry| entry.scope.network.clone()));
+            networks
+        }
+        Event::Link(name, is) => match link(name) {
+            Some((network, link)) => {
+                differs(link, is).map(|_| network.clone()).into_iter().collect()
+            }
+            None => on_link(name, &|object| match object {
+                Object::Shared(of) => of.link.name == *name && differs(&of.link, is).is_some(),
+                _ => false,
+            }),
+        },
+        Event::Addresses(name) => {
+            on_link(name, &|object| matches!(object, Object::Proxy(_) | Object::Route(_)))
         }
         Event::Port { link: name, hairpin, isolated } => {
-            let (entry, link) = link(name)?;
-            let same =
-                link.master.is_none() || (link.hairpin, link.isolated) == (*hairpin, *isolated);
-            if same {
-                return None;
-            }
-            entry
+            let differs = |(_, link): &(&NetworkId, &Link)| {
+                link.master.is_some() && (link.hairpin, link.isolated) != (*hairpin, *isolated)
+            };
+            let network = link(name).filter(differs).map(|(network, _)| network.clone());
+            network.into_iter().collect()
         }
-        Event::Firewall | Event::Overrun => return None,
-    };
-    Some(entry.scope.network.clone())
+        Event::Firewall | Event::Overrun => BTreeSet::new(),
+    }
 }
 
-/// Whether one of these still says that something may be wrong.
-pub(super) fn still_concern(state: &State, events: &[Event]) -> bool {
-    events.iter().any(|event| concerned(state, event).is_some())
+/// Whether one of these still says that something may be wrong with a network.
+pub(super) fn still_concern(state: &State, events: &[Event], network: &NetworkId) -> bool {
+    events.iter().any(|event| concerned(state, event).contains(network))
 }
 
 /// What a network needs to be as the ledger says.
@@ -90,15 +108,11 @@ pub(super) fn plan(state: &State, snapshot: &Snapshot, network: &NetworkId) -> P
     entries.retain(|(_, entry)| !matches!(&entry.object, Object::Link(link) if link.moves));
     entries.sort_by_key(|(_, entry)| entry.sequence);
 
-    let lost_links: BTreeSet<&LinkName> = entries
-        .iter()
-        .filter(|(_, entry)| matches!(entry.object, Object::Link(_)))
-        .map(|(_, entry)| entry.object.link())
-        .filter(|name| !snapshot.links.contains_key(*name))
-        .collect();
+    // Not those with something on a lost link of their network's: that link comes back.
+    let is_lost = |entry: &Entry| matches!(&entry.object, Object::Link(link) if !snapshot.links.contains_key(&link.name));
     let dead: BTreeSet<&EndpointId> = entries
         .iter()
-        .filter(|(_, entry)| lost_links.contains(entry.object.link()))
+        .filter(|(_, entry)| is_lost(entry))
         .filter_map(|(_, entry)| entry.scope.endpoint.as_ref())
         .collect();
 
@@ -133,7 +147,22 @@ fn repair(entry: &Entry, snapshot: &Snapshot) -> Option<Repair> {
                 repair.wrong = Wrong::Changed;
             }
         }
+        Object::Shared(shared) => {
+            if let Some(is) = snapshot.links.get(&shared.link.name) {
+                // The kernel sets a VLAN up and down with its parent.
+                let parent = shared.link.kind.parent().and_then(|name| snapshot.links.get(name));
+                let up = shared.link.up && parent.is_none_or(|parent| parent.up);
+                let (is, link) = differs(&Link { up, ..shared.link.clone() }, is)?;
+                repair.fields = fields(&link, &is);
+                let shared = |link| Object::Shared(SharedLink { link, ..shared.clone() });
+                (repair.is, repair.object) = (Some(shared(is)), shared(link));
+                repair.wrong = Wrong::Changed;
+            }
+        }
         object if snapshot.holds(object) => return None,
+        Object::Proxy(proxy) if snapshot.links.contains_key(&proxy.link) => {
+            repair.wrong = Wrong::Changed;
+        }
         Object::Sysctl(setting) if snapshot.links.contains_key(&setting.link) => {
             repair.wrong = Wrong::Changed;
         }
@@ -188,7 +217,7 @@ fn fields(one: &Link, other: &Link) -> BTreeSet<&'static str> {
 pub(super) fn orphans(state: &State, snapshot: &Snapshot) -> Vec<LinkName> {
     let mut known: BTreeSet<&LinkName> = BTreeSet::new();
     for (_, entry) in state.objects.standing() {
-        if let Object::Link(link) = &entry.object {
+        if let Object::Link(link) | Object::Shared(SharedLink { link, .. }) = &entry.object {
             known.insert(&link.name);
             known.extend(link.kind.peer());
         }
@@ -196,7 +225,7 @@ pub(super) fn orphans(state: &State, snapshot: &Snapshot) -> Vec<LinkName> {
     let ours = |name: &LinkName, link: &ObservedLink| {
         let tagged = link.alias.starts_with(ALIAS_PREFIX);
         let picked = name.is_picked() && link.alias.is_empty();
-        tagged || (picked && matches!(link.kind.as_str(), "bridge" | "veth" | "vxlan" | "macvlan"))
+        tagged || (picked && KINDS.contains(&link.kind.as_str()))
     };
     let lost =
         |(name, link): &(&LinkName, &ObservedLink)| !known.contains(*name) && ours(name, link);

@@ -32,6 +32,8 @@ pub mod ipam {
             "wasmnet:driver/log": super::network::wasmnet::driver::log,
             "wasmnet:driver/clock": super::network::wasmnet::driver::clock,
             "wasmnet:driver/random": super::network::wasmnet::driver::random,
+            "wasmnet:driver/http": super::network::wasmnet::driver::http,
+            "wasmnet:driver/files": super::network::wasmnet::driver::files,
         },
         require_store_data_send: true,
     });

@@ -15,6 +15,7 @@ use super::{
     bindings::network::wasmnet::driver::types,
     convert, engine,
     instance::{self, Instances, World},
+    steady::Steady,
 };
 use crate::{id::DriverName, ledger::Transaction};
 
@@ -44,10 +45,13 @@ pub struct CallState {
     pub(super) transaction: Option<Transaction>,
     pub(super) table: ResourceTable,
     pub(super) log_lines: u32,
+    /// Lines that were too many.
+    pub(super) lines_lost: u32,
     /// What the operator wrote for the driver.
     pub(super) config: Arc<BTreeMap<String, String>>,
     pub(super) wasi: WasiCtx,
     pub(super) limits: StoreLimits,
+    pub(super) steady: Option<Arc<Steady>>,
 }
 
 /// A component imported something before it was called.
@@ -98,8 +102,9 @@ impl Driver {
                 }
                 None => of.make(&runtime, place, prints).await?,
             };
-            instance.begin(call.transaction);
+            instance.begin(call.transaction)?;
             let answer = export(&instance.plugin, &mut instance.store).await;
+            instance.note(method);
             of.exchange(&runtime, instance);
             answer
         });

@@ -1,15 +1,18 @@
 //! A component made ready to be called.
 
-use std::{collections::BTreeMap, fmt::Write as _, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use tokio::io::AsyncReadExt;
-use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use super::{
-    Call, CallLimits, LoadError, Runtime,
+    Call, CallLimits, Facts, LoadError, Runtime,
     bindings::{ipam::IpamPluginPre, network::NetworkPluginPre},
     call::CallState,
     compiler,
@@ -20,12 +23,8 @@ use crate::{
     id::DriverName,
     ledger::Limits,
     model::{AddressSpaces, IpamCapabilities, NetworkCapabilities, Scope},
+    trust,
 };
-
-/// The version of the contract this host speaks.
-pub const CONTRACT: &str = "0.1.0";
-/// The custom section with the manifest.
-const MANIFEST_SECTION: &str = "wasmnet:manifest";
 
 /// What a component says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +44,7 @@ pub struct Manifest {
 }
 
 /// What the operator says of a driver.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// What it is granted; none grants what it asks for.
     pub grants: Option<Grants>,
@@ -62,6 +61,7 @@ pub struct Settings {
 }
 
 /// A driver, ready to be called.
+#[derive(Clone)]
 pub struct Driver {
     /// Its name in Docker.
     pub name: DriverName,
@@ -87,17 +87,21 @@ pub struct Driver {
 // === impl Driver ===
 
 impl Driver {
-    /// Loads a driver from a file and asks it what it can. `call` gives it the
-    /// call it is asked in.
+    /// Loads a driver from a file, if its bytes are trusted, and asks it what it can. `call`
+    /// gives it the call it is asked in.
     pub async fn load(
         runtime: &Arc<Runtime>,
         name: DriverName,
         path: &Path,
         settings: Settings,
+        trusted: impl Fn(&[u8]) -> Result<(), trust::Error>,
         call: impl Fn() -> Call,
     ) -> Result<Self, LoadError> {
-        let bytes =
-            read(path).await.map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        let of = path.to_owned();
+        let bytes = tokio::task::spawn_blocking(move || read_component(&of)).await;
+        let bytes = bytes.map_err(io::Error::other).flatten();
+        let bytes = bytes.map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        trusted(&bytes)?;
         Self::from_bytes(runtime, name, bytes, settings, call).await
     }
 
@@ -111,28 +115,18 @@ impl Driver {
     ) -> Result<Self, LoadError> {
         let bytes = Arc::new(bytes);
         let of = Arc::clone(&bytes);
-        let expected = settings.digest.clone();
-        let looked_at = tokio::task::spawn_blocking(move || {
-            let bytes = (*of).as_ref();
-            compiler::check(bytes)?;
-            let digest = hex(&Sha256::digest(bytes));
-            match expected.filter(|expected| *expected != digest) {
-                Some(expected) => Err(LoadError::Digest { expected, digest }),
-                None => Ok((digest, manifest(bytes)?)),
-            }
-        });
-        let (digest, manifest) = looked_at
+        let looked_at = tokio::task::spawn_blocking(move || Facts::read((*of).as_ref()));
+        let facts = looked_at
             .await
             .map_err(|error| LoadError::Compile(wasmtime::Error::msg(error.to_string())))??;
+        let (roles, imports) = (facts.roles(), facts.capabilities());
+        if let Some(expected) = settings.digest.clone().filter(|digest| *digest != facts.digest) {
+            return Err(LoadError::Digest { expected, digest: facts.digest });
+        }
+        facts.check_contract()?;
+        let (digest, manifest) = (facts.digest, facts.manifest.unwrap_or_default());
         let component = runtime.cache.component(&runtime.engine, &digest, &bytes).await?;
 
-        let names = |items: Vec<String>| capability_names(items.into_iter());
-        let kind = component.component_type();
-        let imports =
-            names(kind.imports(&runtime.engine).map(|(name, _)| name.to_owned()).collect());
-        let exports =
-            names(kind.exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect());
-        let exports = |role: &str| exports.iter().any(|export| export == role);
         let wanted = manifest.grants.clone();
         let granted = settings.grants.clone().unwrap_or_else(|| wanted.clone());
         let of = Of {
@@ -140,9 +134,9 @@ impl Driver {
             limits: settings.call_limits,
             config: Arc::clone(&settings.config),
         };
-        let network =
-            exports("network-driver").then(|| network(runtime, &component)).transpose()?;
-        let ipam = exports("ipam-driver").then(|| ipam(runtime, &component)).transpose()?;
+        let has = |role| roles.contains(&role);
+        let network = has("network").then(|| network(runtime, &component)).transpose()?;
+        let ipam = has("ipam").then(|| ipam(runtime, &component)).transpose()?;
         let mut driver = Self {
             name,
             manifest,
@@ -161,6 +155,17 @@ impl Driver {
         }
         driver.ask(call).await?;
         Ok(driver)
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(&self, limits: Limits) -> Arc<Self> {
+        let settings = Settings { limits, ..self.settings.clone() };
+        Arc::new(Self { settings, ..self.clone() })
+    }
+
+    /// The same with other rights.
+    pub fn with_permits(&self, permits: Permits) -> Arc<Self> {
+        Arc::new(Self { permits: Arc::new(permits), ..self.clone() })
     }
 
     async fn ask(&mut self, call: impl Fn() -> Call) -> Result<(), LoadError> {
@@ -196,45 +201,15 @@ fn ipam(runtime: &Runtime, component: &Component) -> Result<IpamPluginPre<CallSt
     IpamPluginPre::new(pre).map_err(LoadError::Link)
 }
 
-/// Reads a file, but no more of it than shows that it is too large.
-async fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut options = tokio::fs::OpenOptions::new();
+/// Reads a component's file, but no more of it than shows that it is too large.
+pub fn read_component(path: &Path) -> io::Result<Vec<u8>> {
+    let mut options = std::fs::OpenOptions::new();
     // A named pipe must not keep the daemon waiting.
-    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path).await?;
-    if !file.metadata().await?.is_file() {
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
     let mut bytes = Vec::new();
-    file.take(compiler::COMPONENT_MAX as u64 + 1).read_to_end(&mut bytes).await?;
+    file.take(compiler::COMPONENT_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// The manifest, if there is one: a driver without asks for nothing.
-fn manifest(bytes: &[u8]) -> Result<Manifest, LoadError> {
-    let mut payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
-    let section = payloads.find_map(|payload| match payload {
-        Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
-            Some(serde_json::from_slice(section.data()).map_err(LoadError::Manifest))
-        }
-        _ => None,
-    });
-    section.unwrap_or_else(|| Ok(Manifest::default()))
-}
-
-/// The interfaces of our contract among a component's imports or exports.
-fn capability_names(items: impl Iterator<Item = String>) -> Vec<String> {
-    items
-        .filter_map(|item| {
-            let (name, version) = item.strip_prefix("wasmnet:driver/")?.split_once('@')?;
-            (version == CONTRACT && name != "types").then(|| name.to_owned())
-        })
-        .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

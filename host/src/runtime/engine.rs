@@ -23,6 +23,7 @@ use super::{
     cache::Cache,
     call::CallState,
     compiler::Compiler,
+    steady::Steady,
     ticker::Ticker,
 };
 
@@ -57,6 +58,8 @@ pub struct Runtime {
     pub(super) slots: Arc<Semaphore>,
     /// Places in the pool for instances that wait for a call.
     pub(super) places: Arc<Semaphore>,
+    /// What makes calls go the same way each time, if something does.
+    pub(super) steady: Option<Arc<Steady>>,
     guests: Option<tokio::runtime::Runtime>,
     ticker: Ticker,
 }
@@ -71,7 +74,24 @@ pub(super) struct GuestPanic(String);
 impl Runtime {
     /// Sets the engine up; compiled code comes from `compiler` and goes to folder `cache`.
     pub fn new(cache: &Path, compiler: Compiler) -> Result<Self, LoadError> {
-        let engine = Engine::new(&config()).map_err(LoadError::Engine)?;
+        Self::with(&config(), cache, compiler, None)
+    }
+
+    /// One for tests of drivers, where every call goes the same way each time. Compiles in this
+    /// process, since the code is not the daemon's.
+    pub fn steady(cache: &Path, steady: Arc<Steady>) -> Result<Self, LoadError> {
+        let mut config = config();
+        config.consume_fuel(true);
+        Self::with(&config, cache, Compiler::InProcess, Some(steady))
+    }
+
+    fn with(
+        config: &Config,
+        cache: &Path,
+        compiler: Compiler,
+        steady: Option<Arc<Steady>>,
+    ) -> Result<Self, LoadError> {
+        let engine = Engine::new(config).map_err(LoadError::Engine)?;
         let network = linker(&engine, |linker| {
             NetworkPlugin::add_to_linker::<_, CallState>(linker, |state| state)
         })?;
@@ -83,7 +103,7 @@ impl Runtime {
         let slots = Arc::new(Semaphore::new(CALLS as usize));
         let places = Arc::new(Semaphore::new(READY as usize));
         let guests = Some(guests().map_err(LoadError::Threads)?);
-        Ok(Self { engine, network, ipam, cache, slots, places, guests, ticker })
+        Ok(Self { engine, network, ipam, cache, slots, places, steady, guests, ticker })
     }
 
     /// Runs guest code: at first here, since most calls are over before another thread would

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 
-use super::compiler::{COMPONENT_MAX, NESTING_MAX};
+use super::{
+    compiler::{COMPONENT_MAX, NESTING_MAX},
+    contract::CONTRACT,
+};
 use crate::{id::DriverName, ledger::TxError, private_dir};
 
 /// Why a component cannot serve as a driver. The cause of a variant is for the
@@ -35,6 +38,9 @@ pub enum LoadError {
         /// What it is.
         digest: String,
     },
+    /// Nobody whom the operator trusts has signed it.
+    #[error("the component is not trusted")]
+    Trust(#[from] crate::trust::Error),
     /// Its manifest is of no use.
     #[error("the component's manifest cannot be read")]
     Manifest(#[source] serde_json::Error),
@@ -69,10 +75,17 @@ pub enum LoadError {
     /// The compiler's process could not be run.
     #[error("cannot run the compiler")]
     Compiler(#[source] io::Error),
+    /// It is made for another version of the contract.
+    #[error("the driver wants contract {wants}, this host has {CONTRACT}; {advice}")]
+    Contract {
+        /// The version it is made for.
+        wants: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// It exports no role.
     #[error(
-        "the component is no driver for this host: it exports neither wasmnet:driver/network-driver@{version} nor wasmnet:driver/ipam-driver@{version}",
-        version = crate::runtime::component::CONTRACT
+        "the component is no driver for this host: it exports neither wasmnet:driver/network-driver@{CONTRACT} nor wasmnet:driver/ipam-driver@{CONTRACT}"
     )]
     NoRole,
     /// It imports what the host does not have.

@@ -116,19 +116,26 @@ impl<W: World> Instances<W> {
         output: MemoryOutputPipe,
     ) -> wasmtime::Result<Instance<W::Plugin>> {
         let limits = self.of.limits;
+        let mut wasi = WasiCtxBuilder::new();
+        // No arguments, environment, files or sockets.
+        wasi.stdout(output.clone()).stderr(output.clone());
+        if let Some(steady) = &runtime.steady {
+            steady.set_up(&mut wasi);
+        }
         let state = CallState {
             driver: self.of.driver.clone(),
             transaction: None,
             table: ResourceTable::new(),
             log_lines: limits.log_lines,
+            lines_lost: 0,
             config: Arc::clone(&self.of.config),
-            // No arguments, environment, files or sockets.
-            wasi: WasiCtxBuilder::new().stdout(output.clone()).stderr(output.clone()).build(),
+            wasi: wasi.build(),
             limits: StoreLimitsBuilder::new().memory_size(limits.memory).build(),
+            steady: runtime.steady.clone(),
         };
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limits);
-        prepare(&mut store);
+        prepare(&mut store)?;
         let plugin = self.world.instantiate(&mut store).await?;
         Ok(Instance { store, plugin, output, place })
     }
@@ -136,6 +143,10 @@ impl<W: World> Instances<W> {
     /// Drops an instance that was used, and makes sure that some are ready for the next calls;
     /// all of it later and elsewhere.
     pub(super) fn exchange(self: &Arc<Self>, runtime: &Arc<Runtime>, used: Instance<W::Plugin>) {
+        if runtime.steady.is_some() {
+            // What is made ahead is made at no certain time.
+            return drop(used);
+        }
         let (this, of) = (Arc::clone(self), Arc::clone(runtime));
         runtime.spawn(async move {
             drop(used);
@@ -179,9 +190,17 @@ impl<P> Instance<P> {
     }
 
     /// Makes it the instance of a call.
-    pub(super) fn begin(&mut self, transaction: Transaction) {
+    pub(super) fn begin(&mut self, transaction: Transaction) -> wasmtime::Result<()> {
         self.store.data_mut().transaction = Some(transaction);
-        prepare(&mut self.store);
+        prepare(&mut self.store)
+    }
+
+    /// Notes what a call has used, where somebody wants to know.
+    pub(super) fn note(&self, method: &'static str) {
+        let state = self.store.data();
+        if let Some(steady) = &state.steady {
+            steady.note(method, self.store.get_fuel().unwrap_or_default(), state.lines_lost);
+        }
     }
 }
 
@@ -191,9 +210,13 @@ pub(super) fn output() -> MemoryOutputPipe {
 }
 
 /// Sets what is counted anew for each run of the guest.
-fn prepare(store: &mut Store<CallState>) {
+fn prepare(store: &mut Store<CallState>) -> wasmtime::Result<()> {
     // What crosses the boundary at once is copied into the host's memory.
     store.set_hostcall_fuel(CROSSING_MAX);
     store.set_epoch_deadline(1);
     store.epoch_deadline_async_yield_and_update(1);
+    match store.data().steady.as_ref().map(|steady| steady.fuel) {
+        Some(fuel) => store.set_fuel(fuel),
+        None => Ok(()),
+    }
 }

@@ -4,7 +4,10 @@ use futures::FutureExt;
 
 use super::{
     Call, CallError, Driver,
-    bindings::network::{NetworkPlugin, exports::wasmnet::driver::network_driver::Guest},
+    bindings::network::{
+        NetworkPlugin,
+        exports::wasmnet::driver::{lifecycle::Progress, network_driver::Guest},
+    },
     call::{Answer, CallState},
     convert,
 };
@@ -231,23 +234,23 @@ impl Driver {
         .await
     }
 
-    /// `entries-changed`.
+    /// `entries-changed`; whether there is more to do.
     pub async fn entries_changed(
         &self,
         call: Call,
         network: &Network,
         group: &str,
         keys: Option<Vec<String>>,
-    ) -> Result<(), CallError> {
+    ) -> Result<bool, CallError> {
         let (network, group) = (convert::network_out(network), group.to_owned());
-        self.plugin_call("entries-changed", call, move |plugin, store| {
+        let progress = self.plugin_call("entries-changed", call, move |plugin, store| {
             async move {
                 let lifecycle = plugin.wasmnet_driver_lifecycle();
                 lifecycle.call_entries_changed(store, &network, &group, keys.as_deref()).await
             }
             .boxed()
-        })
-        .await
+        });
+        Ok(progress.await? == Progress::More)
     }
 
     async fn network_call<T: Send + 'static>(

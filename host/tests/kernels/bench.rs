@@ -1,28 +1,23 @@
 //! A dispatcher on a kernel, and requests as an engine makes them.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::Deref, path::Path, sync::Arc, time::Duration};
 
-use tempfile::TempDir;
 use wasmnet::{
     builtin,
-    dispatch::{Dispatcher, Drivers, Slot},
-    grants::{Authority, Grants},
+    conformance::{self, bench, in_new_namespace},
+    grants::Grants,
     id::{DriverName, EndpointId, NetworkId},
     kernel::{Kernel, Simulated, Snapshot, linux::Linux},
-    ledger::{Caller, Ledger, Limits, Transaction},
     model::{EndpointRequest, Network, Options, Pool},
-    reconcile,
-    runtime::{Call, CallLimits, Compiler, Driver, Runtime, Settings},
+    runtime::{Compiler, Runtime, Settings},
     store::Store,
 };
 
+/// How long something may take that happens by itself.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// A dispatcher with the built-in drivers on a kernel.
-pub struct Bench {
-    pub kernel: Arc<dyn Kernel>,
-    pub dispatcher: Arc<Dispatcher>,
-    runtime: Arc<Runtime>,
-    state: TempDir,
-}
+pub struct Bench(conformance::Bench);
 
 impl Bench {
     /// Starts on a kernel, as the daemon does.
@@ -35,36 +30,28 @@ impl Bench {
         // Compiled once for all tests.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
         let runtime = Arc::new(Runtime::new(&cache, Compiler::InProcess).unwrap());
-        // In memory, where it can be: a disk has its own time for each of many durable writes.
-        let memory = Path::new("/dev/shm");
-        let state = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
-        let state = state.unwrap();
-        let dispatcher = dispatcher_on(&runtime, &kernel, state.path(), grants).await;
-        Self { kernel, dispatcher, runtime, state }
+        let settings = Settings { grants, ..Settings::default() };
+        let mut drivers = Vec::new();
+        for built_in in &builtin::DRIVERS {
+            let (name, settings) = (built_in.name.parse().unwrap(), settings.clone());
+            let name: DriverName = name;
+            let driver = bench::load(&runtime, name.clone(), built_in.component, settings).await;
+            drivers.push((name, driver.unwrap().unwrap()));
+        }
+        // In memory: a disk has its own time for each of many durable writes.
+        let store = Arc::new(Store::in_memory().unwrap());
+        let bench = conformance::Bench::start(kernel, store, bench::drivers(drivers)).await;
+        Self(bench.unwrap())
     }
 
     /// Starts again on the same state and kernel, as after a crash.
     pub async fn restart(self) -> Self {
-        let Self { kernel, dispatcher, runtime, state } = self;
-        drop(dispatcher);
-        // The store's file is locked until its last user is gone, and what is deleted in
-        // the background goes on for a moment.
-        while matches!(Store::open(state.path()), Err(wasmnet::store::Error::InUse(_))) {
-            tokio::task::yield_now().await;
-        }
-        let dispatcher = dispatcher_on(&runtime, &kernel, state.path(), None).await;
-        Self { kernel, dispatcher, runtime, state }
-    }
-
-    /// Waits until what was deleted is gone.
-    pub async fn settle(&self) {
-        self.dispatcher.ledger().reap(&*self.kernel, None).await;
+        Self(self.0.restart().await.unwrap())
     }
 
     /// The namespace as it is, when what was deleted is gone.
     pub async fn snapshot(&self) -> Snapshot {
-        self.settle().await;
-        self.kernel.snapshot().await.unwrap()
+        self.0.snapshot().await.unwrap()
     }
 
     /// Fails the test if the ledger knows anything.
@@ -77,39 +64,12 @@ impl Bench {
     }
 }
 
-async fn dispatcher_on(
-    runtime: &Arc<Runtime>,
-    kernel: &Arc<dyn Kernel>,
-    state: &Path,
-    grants: Option<Grants>,
-) -> Arc<Dispatcher> {
-    let settings = Settings { grants, ..Settings::default() };
-    let ledger = Arc::new(Ledger::open(Store::open(state).unwrap()).unwrap());
-    let mut drivers = Drivers::default();
-    for built_in in &builtin::DRIVERS {
-        let name: DriverName = built_in.name.parse().unwrap();
-        let call = || Call {
-            transaction: Transaction::begin(
-                Arc::clone(kernel),
-                Arc::clone(&ledger),
-                Caller {
-                    driver: name.clone(),
-                    scope: None,
-                    limits: Limits::default(),
-                    authority: Authority::default(),
-                    events: None,
-                    cluster: None,
-                },
-            ),
-            limits: CallLimits::default(),
-        };
-        let (bytes, settings) = (built_in.component, settings.clone());
-        let driver = Driver::from_bytes(runtime, name.clone(), bytes, settings, call).await;
-        drivers.insert(name, Slot::Ready(Arc::new(driver.unwrap())));
+impl Deref for Bench {
+    type Target = conformance::Bench;
+
+    fn deref(&self) -> &conformance::Bench {
+        &self.0
     }
-    let dispatcher = Arc::new(Dispatcher::new(Arc::clone(kernel), ledger, drivers, Arc::default()));
-    reconcile::start(&dispatcher).await.unwrap();
-    dispatcher
 }
 
 /// Runs a test on the simulated kernel.
@@ -120,17 +80,12 @@ pub fn simulated<F: Future<Output = ()>>(test: impl FnOnce(Arc<Simulated>) -> F)
 
 /// Runs a test on Linux, in a network namespace of its own.
 pub fn linux<F: Future<Output = ()>>(test: impl FnOnce(Arc<Linux>) -> F + Send) {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            enter_new_namespace();
-            // Its threads are this one's children, and so in the same namespace.
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-            runtime.block_on(async { test(Arc::new(Linux::open().unwrap())).await });
-        });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
+    let run = || {
+        // Its threads are this one's children, and so in the same namespace.
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async { test(Arc::new(Linux::open().unwrap())).await });
+    };
+    in_new_namespace(run).expect("a network namespace; tests run as root");
 }
 
 /// Runs a test on both.
@@ -139,17 +94,14 @@ pub fn both<F: Future<Output = ()>>(test: impl Fn(Arc<dyn Kernel>) -> F + Sync) 
     linux(|kernel| test(kernel));
 }
 
-#[allow(unsafe_code, reason = "rustix marks unshare unsafe for what it can do to files")]
-fn enter_new_namespace() {
-    // SAFETY: a new network namespace changes no memory and no file descriptors; it is
-    // this thread's alone, and the thread ends with the test.
-    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
-        .expect("a network namespace; tests run as root");
-}
-
 /// The driver's name.
 pub fn bridge() -> DriverName {
     "wasm-bridge".parse().unwrap()
+}
+
+/// The macvlan driver's name.
+pub fn macvlan() -> DriverName {
+    "wasm-macvlan".parse().unwrap()
 }
 
 /// The IPAM driver's name.
@@ -193,4 +145,16 @@ pub fn endpoint(number: u8, network: u8, host: u8) -> EndpointRequest {
         mac: None,
         options: Options::new(),
     }
+}
+
+/// Waits for something that happens by itself.
+pub async fn until(what: &str, state: impl AsyncFn() -> bool) {
+    let reached = async {
+        while !state().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.unwrap_or_else(|_| {
+        panic!("waited too long until {what}");
+    });
 }

@@ -386,6 +386,7 @@ fn links(bench: &Bench) -> (LinkName, LinkName) {
 /// Makes what the bridge driver makes none of, as another driver's call would.
 async fn add_objects(bench: &Bench, link: &LinkName) {
     let route = Route {
+        source: None,
         link: link.clone(),
         destination: "10.99.0.0/24".parse().unwrap(),
         gateway: Some("10.1.0.77".parse().unwrap()),

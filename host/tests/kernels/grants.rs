@@ -24,7 +24,7 @@ async fn wanted() -> Grants {
 }
 
 fn asked_for(bench: &Bench, name: &DriverName) -> Grants {
-    match bench.dispatcher.drivers().iter().find(|(known, _)| *known == name) {
+    match bench.dispatcher.drivers().all().iter().find(|(known, _)| *known == name) {
         Some((_, Slot::Ready(driver))) => driver.manifest.grants.clone(),
         _ => panic!("no driver"),
     }

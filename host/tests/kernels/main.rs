@@ -17,6 +17,8 @@ mod grants;
 mod hang;
 /// What an IPAM driver learns of the engine and the host.
 mod ipam;
+/// Networks on a link of the host's.
+mod macvlan;
 /// Restarts, reboots, and changes behind the daemon's back.
 mod repair;
 /// Random sequences of calls, failures and restarts, compared with a simple model.

@@ -1,6 +1,6 @@
 //! Restarts, reboots, and changes behind the daemon's back.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use wasmnet::{
     kernel::{Kernel, Link, LinkKind, LinkName, Object, Simulated, Snapshot},
@@ -10,7 +10,7 @@ use wasmnet::{
 };
 
 use crate::bench::{
-    Bench, both, bridge, endpoint, endpoint_id, linux, network, network_id, simulated,
+    Bench, both, bridge, endpoint, endpoint_id, linux, network, network_id, simulated, until,
 };
 
 #[test]
@@ -152,15 +152,4 @@ fn same(one: &Snapshot, other: &Snapshot) -> bool {
         snapshot
     };
     without_link_local(one) == without_link_local(other)
-}
-
-async fn until(what: &str, state: impl AsyncFn() -> bool) {
-    let reached = async {
-        while !state().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), reached).await.unwrap_or_else(|_| {
-        panic!("waited too long until {what}");
-    });
 }

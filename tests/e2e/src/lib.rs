@@ -4,8 +4,10 @@
 
 mod daemon;
 mod nodes;
+mod others;
 mod plugin;
 mod site;
+mod sites;
 pub mod soak;
 mod tries;
 mod units;
@@ -13,8 +15,10 @@ mod units;
 pub use self::{
     daemon::{Daemon, binary, json, serve},
     nodes::{LEASE, Node, Nodes},
+    others::{Others, Remote},
     plugin::{Bench, Plugin, Reply, calls, driver_config},
     site::{Site, publish, without_jumps},
+    sites::{Sites, neighbours},
     tries::Tries,
     units::Unit,
 };
@@ -28,11 +32,26 @@ pub const HOSTILE: &str = env!("WASMNET_HOSTILE");
 /// A small IPAM driver.
 pub const SHELF: &str = env!("WASMNET_SHELF");
 
+/// A driver that looks outside.
+pub const CURIOUS: &str = env!("WASMNET_CURIOUS");
+
 /// A driver that tells itself on other nodes what it hears.
 pub const GOSSIP: &str = env!("WASMNET_GOSSIP");
 
 /// The component that the daemon has built in as [`BRIDGE`].
 pub const BRIDGE_COMPONENT: &str = env!("WASMNET_BRIDGE");
+
+/// The component that the daemon has built in as wasm-ipam.
+pub const IPAM_COMPONENT: &str = env!("WASMNET_IPAM");
+
+/// The component that the daemon has built in as wasm-macvlan.
+pub const MACVLAN_COMPONENT: &str = env!("WASMNET_MACVLAN");
+
+/// A network driver with a mistake of choice: network option `wrong`.
+pub const WRONG: &str = env!("WASMNET_WRONG");
+
+/// An IPAM driver with a mistake of choice: config `wrong`.
+pub const MISCOUNT: &str = env!("WASMNET_MISCOUNT");
 
 /// The driver's name in Docker.
 pub const BRIDGE: &str = "wasm-bridge";

@@ -65,12 +65,7 @@ impl Node {
     /// A node with further lines in its `[cluster]`.
     pub fn new(lab: &Lab, etcd: &Etcd, number: usize, more: &[&str]) -> Self {
         let host = lab.host(&format!("n{number}"));
-        let cluster = format!(
-            "[cluster]\nstore = \"etcd\"\nendpoints = {:?}\nlease = {LEASE}\n{}\n",
-            etcd.endpoints(),
-            more.join("\n")
-        );
-        Self::with_config(host, &cluster)
+        Self::with_config(host, &cluster_config(etcd, more))
     }
 
     /// A node with these lines in its config.
@@ -112,8 +107,11 @@ impl Node {
             PATIENCE,
             || {
                 let facts = self.facts(network);
+                // They come by their ids, which nobody can foretell.
                 let heard = facts.get(&key).map_or("", String::as_str);
-                if heard == nodes { Ok(()) } else { Err(format!("{facts:?}")) }
+                let mut heard: Vec<&str> = heard.split(' ').collect();
+                heard.sort_unstable();
+                if heard.join(" ") == nodes { Ok(()) } else { Err(format!("{facts:?}")) }
             },
         );
     }
@@ -145,6 +143,15 @@ impl Node {
         let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         events.filter(|event| event["event"] == kind).collect()
     }
+}
+
+/// The `[cluster]` of a config, with further lines.
+pub(crate) fn cluster_config(etcd: &Etcd, more: &[&str]) -> String {
+    format!(
+        "[cluster]\nstore = \"etcd\"\nendpoints = {:?}\nlease = {LEASE}\n{}\n",
+        etcd.endpoints(),
+        more.join("\n")
+    )
 }
 
 /// The subnet of a network: the daemon takes a network for gone when another gets its subnet.

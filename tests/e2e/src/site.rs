@@ -73,6 +73,19 @@ impl Site {
         Self { daemon, engine, host, lab }
     }
 
+    /// A further host in a lab, the daemon with this config.
+    pub fn in_lab(lab: &Lab, name: &str, config: &str) -> Self {
+        Self::on(lab.host(name), lab, config)
+    }
+
+    /// The same on a host that is there.
+    pub fn on(host: Host, lab: &Lab, config: &str) -> Self {
+        let engine = host.start_engine();
+        let config = host.put("config.toml", config);
+        let daemon = Daemon::start_with(&host, &["--config", config.to_str().unwrap()]);
+        Self { daemon, engine, host, lab: lab.clone() }
+    }
+
     /// Whether the engine's version is this one or newer. For what engines do differently,
     /// and tests must expect.
     pub fn engine_since(&self, major: u32) -> bool {

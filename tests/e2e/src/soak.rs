@@ -8,6 +8,7 @@
 //! The same seed gives the same questions and times, not the same order of events: the
 //! journal, which is kept when something was wrong, tells that.
 
+pub mod cluster;
 mod operations;
 mod picture;
 mod random;
@@ -67,10 +68,11 @@ pub struct Options {
 // === impl Options ===
 
 impl Options {
-    /// What `WASMNET_SOAK_OPERATIONS`, `…_SECONDS`, `…_SEED` and `…_JOURNAL` say; a minute, if there is neither of the first two, and another seed each time.
-    pub fn from_environment() -> Self {
+    /// What `WASMNET_SOAK_OPERATIONS`, `…_SECONDS`, `…_SEED` and `…_JOURNAL` say; `default`
+    /// seconds, if there is neither of the first two, and another seed each time.
+    pub fn from_environment(default: u64) -> Self {
         let (operations, seconds) = (variable("OPERATIONS"), variable("SECONDS"));
-        let forever = if operations.is_some() { u64::from(u32::MAX) } else { 60 };
+        let forever = if operations.is_some() { u64::from(u32::MAX) } else { default };
         let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
         Self {
             operations: operations.unwrap_or(usize::MAX),

@@ -11,7 +11,7 @@ use wasmnet_lab::wait_for;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What the doctor finds: kinds and sentences.
-fn examine(site: &Site, more: &[&str]) -> Vec<(String, String)> {
+pub fn examine(site: &Site, more: &[&str]) -> Vec<(String, String)> {
     let binary = binary();
     let command = [&[binary.as_str(), "doctor", "--json"], more].concat();
     let output = site.host.try_run(&command);
@@ -23,14 +23,14 @@ fn examine(site: &Site, more: &[&str]) -> Vec<(String, String)> {
 }
 
 #[track_caller]
-fn assert_finds(site: &Site, kind: &str, says: &str) {
+pub fn assert_finds(site: &Site, kind: &str, says: &str) {
     let found = examine(site, &[]);
     let hit = found.iter().any(|(is, wrong)| is == kind && wrong.contains(says));
     assert!(hit, "no {kind} with \"{says}\": {found:?}");
 }
 
 #[track_caller]
-fn assert_well(site: &Site) {
+pub fn assert_well(site: &Site) {
     let found = examine(site, &[]);
     assert!(found.is_empty(), "{found:?}");
 }

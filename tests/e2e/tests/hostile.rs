@@ -1,10 +1,14 @@
 //! Drivers that attack: each attempt is denied or contained, with one sentence; nothing
 //! changes, nothing is left, and nobody else notices.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::UdpSocket,
+    time::{Duration, Instant},
+};
 
-use wasmnet_e2e::{BRIDGE, HOSTILE, Plugin, Site, calls};
-use wasmnet_lab::{assert_same_state, wait_for};
+use serde_json::json;
+use wasmnet_e2e::{BRIDGE, GOSSIP, HOSTILE, Plugin, Site, calls};
+use wasmnet_lab::{Place, assert_same_state, wait_for};
 
 /// How long the user may have to wait for the sentence.
 const IN_TIME: Duration = Duration::from_secs(8);
@@ -12,6 +16,58 @@ const IN_TIME: Duration = Duration::from_secs(8);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What the driver says when the host let it run into nothing.
 const OVER: &str = "the attack is over";
+
+/// Attacks on wires of the host, and on what others have on them.
+const ON_WIRES: [(&str, &str, &str); 28] = [
+    (
+        "macvlan",
+        "eth0",
+        "may not make links on eth0; the operator has not granted that (denied-parent",
+    ),
+    ("macvlan", "lo", "denied-parent"),
+    ("macvlan", "docker0", "denied-parent"),
+    ("macvlan", "calm0", "there is a link calm0 on this host already"),
+    ("macvlan", "wire9", "there is no link wire9"),
+    ("macvlan", "../eth0", "link name"),
+    ("macvlan-unnamed", "", "may not make links on wire0; no driver may (denied-parent"),
+    ("macvlan-unnamed", "wire1", "no driver may (denied-parent"),
+    ("parent-mtu", "eth0", "denied-parent"),
+    ("parent-mtu", "calm0", "there is a link calm0 on this host already"),
+    ("vlan", "eth0.7", "may not make VLAN links on eth0; the operator has not granted that"),
+    ("vlan", "lo.7", "denied-parent"),
+    ("vlan", "docker0.7", "denied-parent"),
+    ("vlan", "wire0.0", "0 is no VLAN identifier"),
+    ("vlan", "wire0.4095", "4095 is no VLAN identifier"),
+    ("vlan", "wire9.7", "there is no link wire9"),
+    // Somebody's, whatever it is.
+    ("vlan", "lan0.7", "there is a link lan0.7 on this host already"),
+    ("vlan-unnamed", "", "a name that no option of the network has; no driver may"),
+    ("vlan-unnamed", "wire0.8", "denied-link-name"),
+    ("vlan-names", "", "link name"),
+    ("vxlan", "0/4789/198.51.100.1", "0 is no VXLAN network identifier"),
+    ("vxlan", "16777216/4789/198.51.100.1", "16777216 is no VXLAN network identifier"),
+    ("vxlan", "42/4789/198.51.100.1", "identifier 42 is in use on this host with UDP port 4789"),
+    ("vxlan", "43/5300/198.51.100.1", "UDP port 5300 is in use on this host"),
+    ("answer", "", "is not made on another link"),
+    ("forwarding", "", "is no VXLAN tunnel endpoint"),
+    ("forwarding-of-others", "", "crashed in create-network (unknown handle index"),
+    ("open", "calm0", "there is no link"),
+];
+
+/// Attacks on what another driver shares with other nodes.
+const ON_CLUSTERS: [(&str, &str, &str); 11] = [
+    ("peek", "", "the network does not follow group \"secret\""),
+    ("follow", "", "what other nodes publish is not known yet"),
+    ("follow-many", "", "a network may follow at most 16 groups"),
+    ("publish-many", "", "at most 1024 kernel operations"),
+    ("publish-huge", "", "must not be longer than 4096 bytes"),
+    ("publish-keys", "", OVER),
+    ("withdraw", "", OVER),
+    ("agreed-read", "", OVER),
+    ("agreed-write", "", OVER),
+    ("agreed-huge", "", "must not be longer than 4096 bytes"),
+    ("agreed-key", "", "keys of 1 to 255 bytes"),
+];
 
 /// Attacks while a network is made: name, target, and what the user is told.
 const ON_NETWORKS: [(&str, &str, &str); 48] = [
@@ -97,15 +153,23 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let config = format!(
-            "component = \"{HOSTILE}\"\n[grants]\nlinks = [\"bridge\", \"veth\"]\n\
+            "component = \"{HOSTILE}\"\n[grants]\ncluster = true\nparents = [\"wire*\"]\n\
+             links = [\"bridge\", \"veth\", \"macvlan\", \"vlan\", \"vxlan\"]\n\
              adopt = [\"lo\", \"eth*\", \"docker*\", \"calm*\", \"nowhere*\"]\n\
              sysctls = [\"accept_ra\"]\npublish = [\"8000-8999\"]\n"
         );
+        let gossip = format!("component = \"{GOSSIP}\"\n[grants]\ncluster = true\n");
         let site = Site::prepared(&["--config", "/run/wasm/config.toml"], |host| {
             host.sh("mkdir -p /run/wasm/drivers.d; touch /run/wasm/config.toml");
-            let file = "cat >/run/wasm/drivers.d/hostile.toml";
-            host.exec(&["sh", "-c", file]).stdin(config).run();
-            host.sh("ip link add lan0 type bridge; ip link set lan0 up");
+            for (name, config) in [("hostile", config), ("gossip", gossip)] {
+                let file = format!("cat >/run/wasm/drivers.d/{name}.toml");
+                host.exec(&["sh", "-c", &file]).stdin(config).run();
+            }
+            // Links of the operator's, and a tunnel.
+            host.sh("ip link add lan0 type bridge; ip link set lan0 up
+                ip link add lan0.7 type bridge
+                ip link add wire0 type veth peer name wire1; ip link set wire0 up
+                ip link add tunnel0 type vxlan id 42 dstport 4789; ip link set tunnel0 up");
         });
         site.network("calm", "--subnet 10.98.0.0/16 --opt com.docker.network.bridge.name=calm0");
         site.container("calm1", "--network calm");
@@ -153,6 +217,26 @@ impl Scene {
         ))
     }
 
+    /// Fails the test unless each attack on a network fails with its sentence, and nothing else
+    /// comes of it.
+    fn assert_vain(&self, attacks: &[(&str, &str, &str)]) {
+        let (kernel, ledger) = (self.site.host.netns_state(), self.ledger());
+        let pid = self.site.daemon.json(&["status"])["pid"].clone();
+        let mut wrong = Vec::new();
+        for (attack, target, says) in attacks {
+            let case = format!("{attack} {target}");
+            let options = format!("-o attack={attack} -o target={target}");
+            let create =
+                format!("network create --driver hostile --subnet 10.97.0.0/16 {options} bad");
+            let refused = self.refused(&create, says);
+            wrong.extend(refused.err().map(|error| format!("{case}: {error}")));
+            self.wait_as_before(&kernel, ledger, &case);
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        self.assert_calm();
+        assert_eq!(self.site.daemon.json(&["status"])["pid"], pid, "the daemon is another");
+    }
+
     fn wait_as_before(&self, kernel: &str, ledger: [u64; 5], case: &str) {
         wait_for(&format!("{case}: the ledger to be as before"), PATIENCE, || {
             let found = self.ledger();
@@ -166,20 +250,40 @@ impl Scene {
 
 #[test]
 fn attacks_while_a_network_is_made_come_to_nothing() {
+    Scene::new().assert_vain(&ON_NETWORKS);
+}
+
+#[test]
+fn attacks_on_wires_come_to_nothing() {
     let scene = Scene::new();
-    let (kernel, ledger) = (scene.site.host.netns_state(), scene.ledger());
-    let pid = scene.site.daemon.json(&["status"])["pid"].clone();
-    let mut wrong = Vec::new();
-    for (attack, target, says) in ON_NETWORKS {
-        let case = format!("{attack} {target}");
-        let options = format!("-o attack={attack} -o target={target}");
-        let create = format!("network create --driver hostile --subnet 10.97.0.0/16 {options} bad");
-        wrong.extend(scene.refused(&create, says).err().map(|error| format!("{case}: {error}")));
-        scene.wait_as_before(&kernel, ledger, &case);
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    scene.assert_calm();
-    assert_eq!(scene.site.daemon.json(&["status"])["pid"], pid, "the daemon is another");
+    // The port is somebody's.
+    let bind = || UdpSocket::bind(("0.0.0.0", 5300)).unwrap();
+    let _socket = Place::host(&scene.site.host).within(bind);
+    scene.assert_vain(&ON_WIRES);
+}
+
+#[test]
+fn attacks_on_what_others_share_come_to_nothing() {
+    let scene = Scene::new();
+    let mut gossip = Plugin::connect(&scene.site.host, "gossip");
+    let options = json!({ "group": "secret", "agree": "secret:red" });
+    gossip.call("NetworkDriver.CreateNetwork", &calls::network("g", 96, &options)).ok();
+    let first = calls::endpoint("g", "first", "10.96.0.7");
+    gossip.call("NetworkDriver.CreateEndpoint", &first).ok();
+    let mut facts = || {
+        let answer = gossip.call("NetworkDriver.EndpointOperInfo", &calls::ids("g", "first"));
+        answer.ok()["Value"].clone()
+    };
+    wait_for("the other driver to be told", PATIENCE, || facts()["heard/7"] == "a");
+    let before = facts();
+    assert_eq!((&before["agreed"], &before["keys"]), (&json!("red"), &json!("secret")));
+    scene.assert_vain(&ON_CLUSTERS);
+    // A group of that name can be followed, and is another one.
+    scene.site.docker("network create --driver hostile -o attack=listen bad");
+    wait_for("the group to be known", PATIENCE, || {
+        scene.refused("run --network bad busybox true", OVER)
+    });
+    assert_eq!(facts(), before, "the other driver was told something");
 }
 
 #[test]

@@ -16,10 +16,14 @@ mod coexist;
 mod doctor;
 /// What others do to our objects while containers run.
 mod drift;
+/// Other people's drivers: made, tested, looked at and shipped.
+mod drivers;
 /// Drivers that fail: one sentence in time, nothing left, nobody else notices.
 mod failing_drivers;
 /// Drivers that attack: denied or contained, and nobody else notices.
 mod hostile;
+/// Drivers that are installed, changed and removed while the daemon runs.
+mod installed;
 /// Addresses from wasm-ipam.
 mod ipam;
 /// Containers come, go and change networks, compared with the built-in driver.
@@ -30,6 +34,10 @@ mod macvlan;
 mod modes;
 /// What the user asks for: addresses, MTU, names, firewall; and what is refused.
 mod options;
+/// Servers and files that drivers are granted.
+mod outside;
+/// One network on several hosts.
+mod overlay;
 /// The systemd units: what they allow is what the daemon needs.
 mod packaging;
 /// Published ports: who reaches them, who else gets them, when they are free again.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustix::process::Signal;
 
 use crate::exec::Output;
@@ -97,6 +98,24 @@ impl Etcd {
     pub fn ask(&self, method: &str, body: &str) -> Output {
         let running = self.members.iter().find(|member| member.process.is_some());
         self.ask_at(&running.expect("a running member").host, method, body)
+    }
+
+    /// The keys in it that begin with `prefix`, sorted.
+    #[track_caller]
+    pub fn keys(&self, prefix: &str) -> Vec<String> {
+        let mut end = prefix.as_bytes().to_vec();
+        *end.last_mut().expect("a prefix") += 1;
+        let (from, end) = (BASE64_STANDARD.encode(prefix), BASE64_STANDARD.encode(end));
+        let body = format!(r#"{{"key":"{from}","range_end":"{end}","keys_only":true}}"#);
+        let answer = self.ask("kv/range", &body);
+        assert!(answer.success(), "etcd does not answer: {answer}");
+        let answer: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
+        let rows = answer["kvs"].as_array().cloned().unwrap_or_default();
+        let key = |row: &serde_json::Value| {
+            let bytes = BASE64_STANDARD.decode(row["key"].as_str()?).ok()?;
+            String::from_utf8(bytes).ok()
+        };
+        rows.iter().filter_map(key).collect()
     }
 
     fn ask_at(&self, host: &Host, method: &str, body: &str) -> Output {

@@ -10,6 +10,7 @@ use crate::{janitor, needs};
 /// Test hosts on one network. See the [crate's documentation](crate).
 ///
 /// A host keeps the switch alive: it does not matter which is dropped first.
+#[derive(Clone)]
 pub struct Lab {
     switch: Arc<Switch>,
     outside: Host,

@@ -1,5 +1,6 @@
 //! Docker's operations, timed at the engine's API.
 
+use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use serde_json::{Map, Value, json};
 use wasmnet_lab::{Answer, Host};
 
 use super::table::Table;
-use super::{Trouble, progress};
+use super::{Trouble, macvlan, progress};
 use crate::stage::Stage;
 use crate::steps::Live;
 
@@ -33,6 +34,8 @@ pub const FIRST_PORT: u16 = 20000;
 pub struct Docker<'s> {
     stage: &'s Stage,
     driver: &'static str,
+    /// The column, for networks on a wire of the host's.
+    wire: Option<usize>,
 }
 
 /// What columns there are, on an empty host and in a crowd.
@@ -105,7 +108,12 @@ pub fn measure(
 
 impl<'s> Docker<'s> {
     pub fn new(stage: &'s Stage, driver: &'static str) -> Self {
-        Self { stage, driver }
+        Self { stage, driver, wire: None }
+    }
+
+    /// The same with networks on wires of the host's, as [`macvlan::wire`] says.
+    pub fn on_wire(stage: &'s Stage, driver: &'static str, column: usize) -> Self {
+        Self { stage, driver, wire: Some(column) }
     }
 
     pub fn driver(&self) -> &'static str {
@@ -166,6 +174,23 @@ impl<'s> Docker<'s> {
         self.timed("DELETE", &format!("/containers/{name}?force=1"), None)
     }
 
+    /// A network comes and goes, a container is connected, and one starts, stops and goes.
+    pub fn on_and_off(&self, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
+        self.network(record)?;
+        self.connection(record)?;
+        let name = self.name("one");
+        self.create(&name, (FIRST_PORT, 0))?;
+        rest();
+        record("start", self.start(&name)?);
+        rest();
+        record("stop", self.timed("POST", &format!("/containers/{name}/stop?t=0"), None)?);
+        rest();
+        record("start again", self.start(&name)?);
+        rest();
+        record("rm --force", self.remove(&name)?);
+        Ok(())
+    }
+
     /// A network comes and goes.
     fn network(&self, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
         let name = self.name("new");
@@ -218,7 +243,13 @@ impl<'s> Docker<'s> {
     }
 
     fn create_network(&self, name: &str) -> Result<f64, Trouble> {
-        let body = json!({ "Name": name, "Driver": self.driver });
+        let mut body = json!({ "Name": name, "Driver": self.driver });
+        if let Some(column) = self.wire {
+            let what = name.split('-').next().unwrap_or_default();
+            let (parent, subnet) = macvlan::wire(column, what);
+            body["Options"] = json!({ "parent": parent });
+            body["IPAM"] = json!({ "Config": [{ "Subnet": subnet }] });
+        }
         self.timed("POST", "/networks/create", Some(&body))
     }
 
@@ -277,6 +308,13 @@ impl<'s> Docker<'s> {
             })
         })?
     }
+}
+
+/// The address of a container that has one.
+pub fn address(host: &Host, container: &str) -> Result<IpAddr, Trouble> {
+    let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let said = host.docker(&["inspect", "--format", template, container]);
+    said.parse().map_err(|_| Trouble::Refused { what: "docker inspect".to_owned(), said })
 }
 
 /// Lets everybody finish.

@@ -2,9 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use wasmnet_lab::Host;
 
 use super::Trouble;
 use super::docker::milliseconds;
@@ -36,9 +38,17 @@ pub struct Endpoint {
 impl Plugin {
     /// Connects to a driver on the stage's host.
     pub fn connect(stage: &Stage, driver: &str) -> Result<Self, Trouble> {
-        let path = stage.path_in_run(&format!("docker/plugins/{driver}.sock"));
+        Self::open(&stage.path_in_run(&format!("docker/plugins/{driver}.sock")))
+    }
+
+    /// Connects to a driver on a host.
+    pub fn connect_to(host: &Host, driver: &str) -> Result<Self, Trouble> {
+        Self::open(&host.path_in_run(format!("docker/plugins/{driver}.sock")))
+    }
+
+    fn open(path: &Path) -> Result<Self, Trouble> {
         let connect = || {
-            let stream = UnixStream::connect(&path)?;
+            let stream = UnixStream::connect(path)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             Ok(Self { stream: BufReader::new(stream) })
         };

@@ -68,6 +68,35 @@ pub fn write(machine: &Machine, options: &Options, measured: &Measured) -> Resul
     put(TEXT, &text(machine, options, measured))
 }
 
+/// Writes the sections of what was measured into the report that is there.
+pub fn update(machine: &Machine, command: &str, measured: &Measured) -> Result<(), Trouble> {
+    let path = root().join(Path::new(TEXT));
+    let mut text = fs::read_to_string(&path).map_err(|source| Trouble::Io {
+        what: format!("cannot read {}", path.display()),
+        source,
+    })?;
+    let Machine { kernel, engine, processors } = machine;
+    for table in measured.tables().into_iter().filter(|table| !table.is_empty()) {
+        let section = format!(
+            "\n## {}\n\n{} Measured by `{command}`, Linux {kernel}, {processors} processors, \
+             Docker's engine {engine}.\n\n{}",
+            table.title,
+            table.note,
+            markdown(table)
+        );
+        text = with_section(&text, table.title, &section);
+    }
+    put(TEXT, &text)
+}
+
+/// A text with a section in place of the one with this title, or at its end.
+fn with_section(text: &str, title: &str, section: &str) -> String {
+    let heading = format!("\n## {title}\n");
+    let Some((before, rest)) = text.split_once(&heading) else { return format!("{text}{section}") };
+    let after = rest.find("\n## ").and_then(|at| rest.get(at..)).unwrap_or_default();
+    format!("{before}{section}{after}")
+}
+
 fn put(file: &str, text: &str) -> Result<(), Trouble> {
     let path = root().join(Path::new(file));
     fs::write(&path, text)
@@ -117,6 +146,15 @@ fn markdown(table: &Table) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_takes_the_place_of_its_last_version() {
+        let text = "# T\n\n## A\n\na\n\n## B\n\nb\n";
+        let with = |title, section| with_section(text, title, section);
+        assert_eq!(with("A", "\n## A\n\nx\n"), "# T\n\n## A\n\nx\n\n## B\n\nb\n");
+        assert_eq!(with("B", "\n## B\n\nx\n"), "# T\n\n## A\n\na\n\n## B\n\nx\n");
+        assert_eq!(with("C", "\n## C\n"), format!("{text}\n## C\n"));
+    }
 
     #[test]
     fn a_table_is_a_table() {

@@ -11,7 +11,7 @@ mod alone;
 mod iperf;
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,16 +19,16 @@ use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use wasmnet_lab::{Host, Place};
 
-use super::docker::{BUILT_IN, Docker, FIRST_PORT, OURS, rest};
+use super::docker::{self, BUILT_IN, Docker, FIRST_PORT, OURS, rest};
 use super::table::Table;
 use super::{Measured, Trouble, progress};
 use crate::stage::Stage;
 use crate::steps::Live;
 
 /// The container's port; the host's for it is the first one.
-const PORT: u16 = 8000;
+pub const PORT: u16 = 8000;
 /// Samples of each way in one round.
-const SAMPLES: u32 = 3;
+pub const SAMPLES: u32 = 3;
 /// Requests on one connection.
 const REQUESTS: u32 = 2000;
 /// How long one answer may take.
@@ -39,12 +39,12 @@ const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
 /// A way that packets go.
-struct Way {
-    name: &'static str,
-    from: Place,
-    to: Place,
+pub struct Way {
+    pub name: &'static str,
+    pub from: Place,
+    pub to: Place,
     /// Where the one end finds the other.
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 pub fn latency_table() -> Table {
@@ -99,14 +99,10 @@ pub fn measure(
             rest();
             for way in stage.on(|host| ways(host, stage.outside_host(), &client, &server))?? {
                 for _ in 0..SAMPLES {
-                    let (latency, stream) = stage.on(|_| (way.latency(), way.throughput()))?;
-                    let trouble = |source| Trouble::Io {
-                        what: format!("no traffic from {}", way.name),
-                        source,
-                    };
-                    measured.latency.record(way.name, *column, latency.map_err(trouble)?);
-                    measured.throughput.record(way.name, *column, stream.map_err(trouble)?);
-                    let [latency, stream] = stage.on(|_| way.alone())?.map_err(trouble)?;
+                    let (latency, stream) = way.sample(stage)?;
+                    measured.latency.record(way.name, *column, latency);
+                    measured.throughput.record(way.name, *column, stream);
+                    let [latency, stream] = way.sample_alone(stage)?;
                     let row = |unit: &str| format!("{}, {unit}", way.name);
                     measured.alone.record(&row("µs"), *column, latency);
                     measured.alone.record(&row("Gbit/s"), *column, stream);
@@ -122,17 +118,10 @@ pub fn measure(
 }
 
 fn ways(host: &Host, outside: &Host, client: &str, server: &str) -> Result<[Way; 3], Trouble> {
-    let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    let said = host.docker(&["inspect", "--format", template, server]);
-    let inside: IpAddr =
-        said.parse().map_err(|_| Trouble::Refused { what: "docker inspect".to_owned(), said })?;
+    let inside = docker::address(host, server)?;
     let container = |name| Place::container(host, name);
-    let way = |name, from, to, address, port| Way {
-        name,
-        from,
-        to,
-        address: SocketAddr::new(address, port),
-    };
+    let way =
+        |name, from, to, address, port| Way::new(name, from, to, SocketAddr::new(address, port));
     let (there, here) = (outside.address().into(), host.address().into());
     Ok([
         way("container to container", container(client), container(server), inside, PORT),
@@ -144,8 +133,34 @@ fn ways(host: &Host, outside: &Host, client: &str, server: &str) -> Result<[Way;
 // === impl Way ===
 
 impl Way {
+    /// From one place to another, where the first finds it at this address.
+    pub fn new(name: &'static str, from: Place, to: Place, address: SocketAddr) -> Self {
+        Self { name, from, to, address }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Microseconds of an answer, and Gbit/s of a stream.
+    pub fn sample(&self, stage: &Stage) -> Result<(f64, f64), Trouble> {
+        let (latency, stream) = stage.on(|_| (self.latency(), self.throughput(1)))?;
+        let trouble = |source| self.trouble(source);
+        Ok((latency.map_err(trouble)?, stream.map_err(trouble)?))
+    }
+
+    /// The same of the path alone.
+    pub fn sample_alone(&self, stage: &Stage) -> Result<[f64; 2], Trouble> {
+        stage.on(|_| self.alone())?.map_err(|source| self.trouble(source))
+    }
+
+    fn trouble(&self, source: io::Error) -> Trouble {
+        Trouble::Io { what: format!("no traffic from {}", self.name), source }
+    }
+
     /// Microseconds of a request and its answer.
-    fn latency(&self) -> io::Result<f64> {
+    pub fn latency(&self) -> io::Result<f64> {
         let listener = self.to.within(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))?;
         let stream = self.from.within(|| TcpStream::connect_timeout(&self.address, PATIENCE))?;
         prepare(&stream)?;
@@ -169,7 +184,7 @@ impl Way {
     }
 
     /// Microseconds of a request and Gbit/s of a stream, on one thread.
-    fn alone(&self) -> io::Result<[f64; 2]> {
+    pub fn alone(&self) -> io::Result<[f64; 2]> {
         let listen = (Ipv6Addr::UNSPECIFIED, PORT).into();
         let mut ends = alone::Ends::connect(&self.from, &self.to, listen, self.address, prepare)?;
         thread::scope(|scope| {
@@ -181,10 +196,10 @@ impl Way {
         })
     }
 
-    /// Gbit/s of one stream.
-    fn throughput(&self) -> io::Result<f64> {
+    /// Gbit/s of so many streams at once.
+    pub fn throughput(&self, streams: u32) -> io::Result<f64> {
         let server = self.to.within(|| hurry().and_then(|()| iperf::Server::start(PORT)))?;
-        let send = || iperf::stream(self.address, [CLIENT, SERVER]);
+        let send = || iperf::stream(self.address, streams, [CLIENT, SERVER]);
         let stream = self.from.within(|| hurry().and_then(|()| send()));
         server.end(stream)
     }

@@ -83,7 +83,7 @@ impl<S: Store, W: World> Ipam<S, W> {
             return Ok(false);
         };
         sure.check(shared)?;
-        if mine.term == sure.term || true {
+        if mine.term == sure.term {
             return Ok(true);
         }
         if self.make_sure(shared, sure, block)? {

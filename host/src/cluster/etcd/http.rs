@@ -19,10 +19,8 @@ use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, sync::watch};
 
-use super::{
-    tls::{SetupError, Tls},
-    wire::Refusal,
-};
+use super::{SetupError, wire::Refusal};
+use crate::tls::Tls;
 
 /// Connections that are kept for the next requests.
 const KEPT: usize = 4;

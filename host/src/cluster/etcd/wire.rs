@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::row;
-use crate::cluster::{Change, Error, Row};
+use super::{decode_text, row};
+use crate::cluster::{Change, Error, Lease, Row};
 
 /// gRPC's codes that are of the member that was asked and not of the request: deadline
 /// exceeded, unavailable.
@@ -37,6 +37,8 @@ pub(super) struct KeyValue {
     value: String,
     #[serde(deserialize_with = "number")]
     mod_revision: u64,
+    #[serde(deserialize_with = "signed")]
+    lease: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -64,6 +66,8 @@ pub(super) struct Life {
     /// In seconds; none: it has ended.
     #[serde(rename = "TTL", deserialize_with = "signed")]
     pub(super) time: i64,
+    /// What goes with it, if that was asked for.
+    keys: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,6 +119,19 @@ type Value = serde_json::Value;
 impl Range {
     pub(super) fn rows(self) -> Result<Vec<Row>, Error> {
         self.kvs.iter().map(KeyValue::row).collect()
+    }
+
+    /// The lease of the first row.
+    pub(super) fn lease(&self) -> Option<Lease> {
+        self.kvs.first().map(|row| Lease(row.lease)).filter(|lease| *lease != Lease(0))
+    }
+}
+
+// === impl Life ===
+
+impl Life {
+    pub(super) fn keys(&self) -> Result<Vec<String>, Error> {
+        self.keys.iter().map(|key| decode_text(key)).collect()
     }
 }
 

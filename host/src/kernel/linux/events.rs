@@ -123,12 +123,17 @@ impl Listener {
             RouteNetlinkMessage::DelAddress(address) => {
                 let net = net_of(&address)?;
                 let link = self.name(address.header.index).await?;
+                let _ = self.events.send(Event::Addresses(link.clone()));
                 Some(Event::Object(ObjectKey::address(&link, net)))
+            }
+            RouteNetlinkMessage::NewAddress(address) => {
+                Some(Event::Addresses(self.name(address.header.index).await?))
             }
             RouteNetlinkMessage::DelRoute(route) => {
                 let (index, destination, gateway) = route_of(&route)?;
                 let link = self.name(index).await?;
-                Some(Event::Object(Object::Route(Route { link, destination, gateway }).key()))
+                let route = Route { link, destination, gateway, source: None };
+                Some(Event::Object(Object::Route(route).key()))
             }
             RouteNetlinkMessage::NewNeighbour(entry) | RouteNetlinkMessage::DelNeighbour(entry)
                 // Not what bridges learn about where an address is.

@@ -34,17 +34,21 @@ pub(super) async fn set(handle: &Handle, entry: &Fdb) -> Result<(), Error> {
     request.execute().await.map_err(|error| fdb_error(entry, error.into()))
 }
 
-/// Removes an entry; a missing one is fine.
+/// Removes an entry; a missing one is fine. What the bridge has learnt of it goes too, or it
+/// would go on sending to the VTEP what may be behind another of its ports now.
 pub(super) async fn remove(handle: &Handle, entry: &Fdb) -> Result<(), Error> {
     let Some(index) = index_of(handle, &entry.link).await? else { return Ok(()) };
-    let mut message = NeighbourMessage::default();
-    message.header.family = AddressFamily::Bridge;
-    message.header.ifindex = index;
-    message.header.flags = NeighbourFlags::Own;
-    let mac = NeighbourAttribute::LinkLayerAddress(entry.mac.0.to_vec());
-    message.attributes.push(mac);
-    gone_is_fine(handle.neighbours().del(message).execute().await)
-        .map_err(|source| fdb_error(entry, source))
+    for of in [NeighbourFlags::Own, NeighbourFlags::Controller] {
+        let mut message = NeighbourMessage::default();
+        message.header.family = AddressFamily::Bridge;
+        message.header.ifindex = index;
+        message.header.flags = of;
+        let mac = NeighbourAttribute::LinkLayerAddress(entry.mac.0.to_vec());
+        message.attributes.push(mac);
+        gone_is_fine(handle.neighbours().del(message).execute().await)
+            .map_err(|source| fdb_error(entry, source))?;
+    }
+    Ok(())
 }
 
 /// The permanent entries that lead to a VTEP.

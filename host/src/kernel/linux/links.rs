@@ -10,17 +10,20 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use futures::TryStreamExt;
 use rtnetlink::{
-    Handle, LinkBridge, LinkBridgePort, LinkMacVlan, LinkMessageBuilder, LinkUnspec, LinkVeth,
-    LinkVxlan,
+    Handle, LinkBridge, LinkBridgePort, LinkIpVlan, LinkMacVlan, LinkMessageBuilder, LinkUnspec,
+    LinkVeth, LinkVlan, LinkVxlan,
     packet_route::link::{
-        InfoBridgePort, InfoData, InfoPortData, InfoVeth, LinkAttribute, LinkFlags, LinkInfo,
-        LinkMessage, MacVlanMode,
+        InfoBridgePort, InfoData, InfoPortData, InfoVeth, IpVlanFlags, IpVlanMode, LinkAttribute,
+        LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
     },
 };
 use rustix::io::Errno;
 
 use crate::{
-    kernel::{Error, Link, LinkKind, LinkName, MacvlanMode, Object, ObservedLink, Refusal, Undo},
+    kernel::{
+        Error, IpvlanFlag, IpvlanMode, Link, LinkKind, LinkName, MacvlanMode, Object, ObservedLink,
+        Refusal, Undo,
+    },
     mac::Mac,
 };
 
@@ -49,14 +52,19 @@ pub(super) async fn create(handle: &Handle, link: &Link) -> Result<(), Error> {
     finished
 }
 
+/// Whether a link of ours is there already; one of this name that is somebody else's is an error.
+pub(super) async fn is_there(handle: &Handle, link: &Link) -> Result<bool, Error> {
+    let Some(found) = find(handle, &link.name).await? else { return Ok(false) };
+    let is = observe(&found, &BTreeMap::new());
+    if is.kind == link.kind.to_string() && is.alias == link.alias {
+        return Ok(true);
+    }
+    Err(create_error(link, Refusal::errno(Errno::EXIST)))
+}
+
 /// Takes a bridge that is there already, and sees that it is up.
 pub(super) async fn adopt(handle: &Handle, link: &Link) -> Result<Undo, Error> {
-    let mut answer = handle.link().get().match_name(link.name.to_string()).execute();
-    let found = match answer.try_next().await.map_err(Refusal::from) {
-        Ok(found) => found,
-        Err(source) if source.is_gone() => None,
-        Err(source) => return Err(Error::Read { what: "links", source }),
-    };
+    let found = find(handle, &link.name).await?;
     let Some(found) = found else { return Err(Error::NoLink(link.name.clone())) };
     let is = observe(&found, &BTreeMap::new());
     if is.kind != link.kind.to_string() {
@@ -172,9 +180,14 @@ pub(super) fn master_of(message: &LinkMessage) -> Option<u32> {
 
 /// The index of a link, if it is there.
 pub(super) async fn index_of(handle: &Handle, name: &LinkName) -> Result<Option<u32>, Error> {
+    Ok(find(handle, name).await?.map(|message| message.header.index))
+}
+
+/// A link, if it is there.
+async fn find(handle: &Handle, name: &LinkName) -> Result<Option<LinkMessage>, Error> {
     let mut answer = handle.link().get().match_name(name.to_string()).execute();
     match answer.try_next().await.map_err(Refusal::from) {
-        Ok(message) => Ok(message.map(|message| message.header.index)),
+        Ok(message) => Ok(message),
         Err(source) if source.is_gone() => Ok(None),
         Err(source) => Err(Error::Read { what: "links", source }),
     }
@@ -217,6 +230,17 @@ async fn creation(
             let message = LinkMacVlan::new(first_name.as_str(), parent, mode_out(*mode));
             with_mtu(with_mac(message, link.mac), link.mtu).build()
         }
+        LinkKind::Ipvlan { parent, mode, flag } => {
+            let parent = need_index(handle, parent).await?;
+            let (mode, flags) = ipvlan_out(*mode, *flag);
+            let message = LinkIpVlan::new(first_name.as_str(), parent, mode).flag(flags);
+            with_mtu(message, link.mtu).build()
+        }
+        LinkKind::Vlan { parent, id } => {
+            let parent = need_index(handle, parent).await?;
+            let message = LinkVlan::new(first_name.as_str(), parent, *id);
+            with_mtu(with_mac(message, link.mac), link.mtu).build()
+        }
     })
 }
 
@@ -227,6 +251,20 @@ fn mode_out(mode: MacvlanMode) -> MacVlanMode {
         MacvlanMode::Vepa => MacVlanMode::Vepa,
         MacvlanMode::Passthru => MacVlanMode::Passthrough,
     }
+}
+
+fn ipvlan_out(mode: IpvlanMode, flag: IpvlanFlag) -> (IpVlanMode, IpVlanFlags) {
+    let mode = match mode {
+        IpvlanMode::L2 => IpVlanMode::L2,
+        IpvlanMode::L3 => IpVlanMode::L3,
+        IpvlanMode::L3s => IpVlanMode::L3S,
+    };
+    let flags = match flag {
+        IpvlanFlag::Bridge => IpVlanFlags::empty(),
+        IpvlanFlag::Private => IpVlanFlags::Private,
+        IpvlanFlag::Vepa => IpVlanFlags::Vepa,
+    };
+    (mode, flags)
 }
 
 fn with_mtu<T>(message: LinkMessageBuilder<T>, mtu: Option<u32>) -> LinkMessageBuilder<T> {
@@ -253,11 +291,27 @@ async fn finish(handle: &Handle, link: &Link, first_name: &LinkName) -> Result<(
     if let Some(master) = &link.master {
         message = message.controller(need_index(handle, master).await?);
     }
+    if matches!(link.kind, LinkKind::Vlan { .. }) {
+        send_change(handle, &link.name, message.build()).await?;
+        return set_up_with_parent(handle, index, link).await;
+    }
     if link.up {
         message = message.up();
     }
     send_change(handle, &link.name, message.build()).await?;
     set_port(handle, index, link, (false, false)).await
+}
+
+/// Sets a VLAN up. While its parent is down that cannot be; the kernel does it when the parent
+/// is set up.
+async fn set_up_with_parent(handle: &Handle, index: u32, link: &Link) -> Result<(), Error> {
+    let message = LinkUnspec::new_with_index(index).up().build();
+    match send_change(handle, &link.name, message).await {
+        Err(Error::ChangeLink { source, .. }) if source.as_errno() == Some(Errno::NETDOWN) => {
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 async fn send_change(handle: &Handle, name: &LinkName, message: LinkMessage) -> Result<(), Error> {
@@ -272,9 +326,14 @@ async fn send_change(handle: &Handle, name: &LinkName, message: LinkMessage) -> 
 fn create_error(link: &Link, source: Refusal) -> Error {
     let kind = link.kind.to_string();
     match (source.as_errno(), &link.kind) {
-        (Some(Errno::OPNOTSUPP), _) => Error::LinkKindMissing { kind, source },
-        // Of what macvlan can be asked wrongly here, nothing else is left.
-        (Some(Errno::INVAL | Errno::BUSY), LinkKind::Macvlan { parent, .. }) => {
+        (Some(Errno::OPNOTSUPP), of) => {
+            Error::LinkKindMissing { kind, option: of.kernel_option(), source }
+        }
+        // Of what these can be asked wrongly here, nothing else is left.
+        (
+            Some(Errno::INVAL | Errno::BUSY),
+            LinkKind::Macvlan { parent, .. } | LinkKind::Ipvlan { parent, .. },
+        ) => {
             let (name, parent) = (link.name.clone(), parent.clone());
             Error::ParentBusy { name, kind, parent, source }
         }

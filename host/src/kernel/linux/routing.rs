@@ -56,9 +56,16 @@ pub(super) async fn remove_address(handle: &Handle, address: &Address) -> Result
 }
 
 /// Adds a route.
-pub(super) async fn add_route(handle: &Handle, route: &Route) -> Result<(), Error> {
+pub(super) async fn add_route(
+    handle: &Handle,
+    route: &Route,
+    source: Option<Ipv4Addr>,
+) -> Result<(), Error> {
     let index = need_index(handle, &route.link).await?;
-    let message = route_message(route, index)?;
+    let mut message = route_message(route, index)?;
+    if let Some(source) = source {
+        message.attributes.push(RouteAttribute::PrefSource(RouteAddress::Inet(source)));
+    }
     handle.route().add(message).execute().await.map_err(|error| route_error(route, error.into()))
 }
 
@@ -142,7 +149,8 @@ pub(super) async fn dump_routes(
             .map_err(|error| Error::Read { what: "routes", source: error.into() })?;
         routes.extend(messages.iter().filter_map(|message| {
             let (link, destination, gateway) = route_of(message)?;
-            Some(Route { link: names.get(&link)?.clone(), destination, gateway })
+            let link = names.get(&link)?.clone();
+            Some(Route { link, destination, gateway, source: None })
         }));
     }
     Ok(routes)

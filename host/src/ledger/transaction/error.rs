@@ -52,6 +52,21 @@ pub enum TxError {
         /// The port.
         port: u16,
     },
+    /// Only a tunnel endpoint has forwarding entries that lead to others.
+    #[error("link {0} is no VXLAN tunnel endpoint, so it forwards nothing to others")]
+    NotVxlan(LinkName),
+    /// No such VLAN identifier can be.
+    #[error("{0} is no VLAN identifier; use one from 1 to 4094")]
+    Vlan(u16),
+    /// What several networks may have is not an endpoint's.
+    #[error("a VLAN link is a network's; a call about an endpoint cannot make one")]
+    NotAnEndpoints,
+    /// The link is not made on another one.
+    #[error("link {0} is not made on another link whose addresses it could answer for")]
+    NoParent(LinkName),
+    /// Somebody has the UDP port of a VXLAN tunnel endpoint.
+    #[error("UDP port {0} is in use on this host; choose another for the VXLAN")]
+    UdpPortTaken(u16),
     /// No link of the host has this address.
     #[error("{0} is not an address of this host; set node.address in the configuration")]
     NotOurAddress(IpAddr),
@@ -128,6 +143,21 @@ pub enum TxError {
     /// The network does not follow this group.
     #[error("the network does not follow group \"{0}\"")]
     NotFollowed(String),
+    /// The request could not be sent, or brought no answer.
+    #[error(transparent)]
+    Http(#[from] crate::outbound::Error),
+    /// A plan changes nothing anywhere.
+    #[error("a plan sends no {0} requests, only GET and HEAD")]
+    HttpInPlan(String),
+    /// The file cannot be read.
+    #[error("cannot read {}", .0.escape_default())]
+    File(String, #[source] std::io::Error),
+    /// The path leads elsewhere, or is none.
+    #[error("{} is no plain absolute path of a file", .0.escape_default())]
+    FilePath(String),
+    /// The file is too long.
+    #[error("{path} is longer than {limit} bytes", path = .0.escape_default(), limit = .1)]
+    FileTooLong(String, u64),
     /// The setting is not a name that stands below net.ipv4.conf or net.ipv6.conf.
     #[error("\"{0}\" is not the name of a link's setting")]
     SettingName(String),

@@ -8,7 +8,9 @@ use super::{Inner, Shared, Transaction, TxError};
 use crate::{
     grants::{Kind, Request},
     id::NetworkId,
-    kernel::{self, Link, LinkKind, LinkName, MacvlanMode, Object, ObjectKey, Policy},
+    kernel::{
+        IpvlanFlag, IpvlanMode, Link, LinkKind, LinkName, MacvlanMode, Object, ObjectKey, Policy,
+    },
     ledger::{Entry, Scope},
     mac::Mac,
 };
@@ -62,6 +64,15 @@ pub enum NewLinkKind {
         /// With whom it may talk there.
         mode: MacvlanMode,
     },
+    /// An ipvlan link, likewise.
+    Ipvlan {
+        /// The link it is made on.
+        parent: LinkName,
+        /// How packets find it.
+        mode: IpvlanMode,
+        /// With whom it may talk there.
+        flag: IpvlanFlag,
+    },
 }
 
 // === impl NewLinkKind ===
@@ -74,6 +85,15 @@ impl NewLinkKind {
             Self::Veth { .. } => Kind::Veth,
             Self::Vxlan { .. } => Kind::Vxlan,
             Self::Macvlan { .. } => Kind::Macvlan,
+            Self::Ipvlan { .. } => Kind::Ipvlan,
+        }
+    }
+
+    /// The link that it is made on, of which it is the container's part.
+    fn parent(&self) -> Option<&LinkName> {
+        match self {
+            Self::Macvlan { parent, .. } | Self::Ipvlan { parent, .. } => Some(parent),
+            Self::Bridge | Self::Veth { .. } | Self::Vxlan { .. } => None,
         }
     }
 }
@@ -116,21 +136,6 @@ impl Transaction {
         self.shared.link(&inner, name).map(|(_, link)| link)
     }
 
-    /// The MTU in bytes of a link that others are to be made on.
-    pub async fn parent_mtu(&self, parent: String) -> Result<u32, TxError> {
-        self.step(move |shared, mut inner| {
-            async move {
-                let parent: LinkName = parent.parse()?;
-                shared.check_parent(&mut inner, &parent)?;
-                let snapshot = shared.kernel.snapshot().await.map_err(TxError::Kernel)?;
-                let link = snapshot.links.get(&parent).map(|link| link.mtu);
-                link.ok_or(TxError::Kernel(kernel::Error::NoLink(parent)))
-            }
-            .boxed()
-        })
-        .await
-    }
-
     /// Changes a link.
     pub async fn change_link(
         &self,
@@ -166,7 +171,7 @@ impl Shared {
         if let Some(name) = &chosen {
             self.permit(inner, Request::Name(name))?;
         }
-        if let NewLinkKind::Macvlan { parent, .. } = &new.kind {
+        if let Some(parent) = new.kind.parent() {
             self.check_parent(inner, parent)?;
         }
         let isolated = new.master.as_ref().is_some_and(|bridge| self.isolates(inner, bridge));
@@ -191,6 +196,12 @@ impl Shared {
                         return Err(TxError::Kernel(error));
                     }
                 }
+                Err(TxError::Kernel(error)) if error.is_link_port_taken() => {
+                    return Err(match new.kind {
+                        NewLinkKind::Vxlan { port, .. } => TxError::UdpPortTaken(port),
+                        _ => TxError::Kernel(error),
+                    });
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -214,22 +225,6 @@ impl Shared {
         let link = Link { mtu, up: true, adopted: true, ..Link::bridge(name) };
         self.create(inner, Object::Link(link.clone()), Some(label)).await?;
         Ok(link)
-    }
-
-    /// Whether the driver may build on a link: one of the network's own, or one that is
-    /// nobody's and that the network's user has named.
-    fn check_parent(&self, inner: &mut Inner, parent: &LinkName) -> Result<(), TxError> {
-        let network = self.scope()?.network.clone();
-        let owner = {
-            let state = self.ledger.read();
-            let entry = inner.entry(&state, &ObjectKey::link(parent));
-            entry.map(|entry| entry.scope.network.clone())
-        };
-        match owner {
-            Some(owner) if owner == network => Ok(()),
-            Some(_) => Err(TxError::NameTaken(parent.clone())),
-            None => self.permit(inner, Request::Parent(parent)),
-        }
     }
 
     fn check_label(&self, inner: &Inner, scope: &Scope, label: &str) -> Result<(), TxError> {
@@ -345,7 +340,7 @@ fn pick(scope: &Scope, label: &str, attempt: u32) -> LinkName {
 }
 
 fn describe(new: &NewLink, scope: &Scope, name: LinkName) -> Link {
-    let moves = matches!(new.kind, NewLinkKind::Macvlan { .. }) && scope.endpoint.is_some();
+    let moves = new.kind.parent().is_some() && scope.endpoint.is_some();
     let (kind, mac) = match new.kind.clone() {
         // Without an address of its own a bridge takes the lowest of its ports', which
         // changes as they come and go, and neighbours' ARP entries with it. One made
@@ -354,6 +349,10 @@ fn describe(new: &NewLink, scope: &Scope, name: LinkName) -> Link {
         NewLinkKind::Veth { peer_mac } => (LinkKind::Veth { peer: name.peer(), peer_mac }, new.mac),
         NewLinkKind::Vxlan { vni, port, local } => (LinkKind::Vxlan { vni, port, local }, new.mac),
         NewLinkKind::Macvlan { parent, mode } => (LinkKind::Macvlan { parent, mode }, new.mac),
+        // It has its parent's address.
+        NewLinkKind::Ipvlan { parent, mode, flag } => {
+            (LinkKind::Ipvlan { parent, mode, flag }, None)
+        }
     };
     Link {
         name,

@@ -8,7 +8,7 @@ use super::{Inner, Shared, Transaction, TxError};
 use crate::{
     grants::Request,
     id::NetworkId,
-    kernel::{FirewallEntry, Object, ObjectKey, Subnet, Sysctl},
+    kernel::{FirewallEntry, LinkKind, Object, ObjectKey, Route, Subnet, Sysctl},
     ledger::Entry,
 };
 
@@ -16,11 +16,18 @@ use crate::{
 
 impl Transaction {
     /// Makes an object on a link of this driver.
-    pub async fn create(&self, object: Object) -> Result<(), TxError> {
+    pub async fn create(&self, mut object: Object) -> Result<(), TxError> {
         self.step(|shared, mut inner| {
             async move {
-                shared.link(&inner, object.link())?;
+                let (_, link) = shared.link(&inner, object.link())?;
+                if let Object::Route(route @ Route { gateway: None, .. }) = &mut object {
+                    // Who is there knows the host by its address on the same wire.
+                    route.source = link.kind.parent().cloned();
+                }
                 match &object {
+                    Object::Fdb(_) if !matches!(link.kind, LinkKind::Vxlan { .. }) => {
+                        return Err(TxError::NotVxlan(link.name));
+                    }
                     Object::Sysctl(setting) => {
                         check_setting(setting)?;
                         shared.permit(&mut inner, Request::Sysctl(&setting.key))?;

@@ -37,6 +37,8 @@ pub struct Caller {
     pub events: Option<Arc<Bus>>,
     /// What it shares with other nodes.
     pub cluster: Option<Arc<Cluster>>,
+    /// Whether nothing that it does is to count: it must change nothing beyond the host either.
+    pub rehearsed: bool,
 }
 
 // === impl Limits ===

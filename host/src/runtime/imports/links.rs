@@ -9,8 +9,8 @@ use crate::{
     runtime::{
         bindings::network::wasmnet::driver::{
             links::{
-                BridgeOptions, Host, HostLink, MacvlanMode, MacvlanOptions, VethOptions,
-                VxlanOptions,
+                BridgeOptions, Host, HostLink, IpvlanFlag, IpvlanMode, IpvlanOptions, MacvlanMode,
+                MacvlanOptions, VethOptions, VxlanOptions,
             },
             types::{Error, IpAddress},
         },
@@ -136,6 +136,39 @@ impl Host for CallState {
         };
         let link = self.transaction()?.create_link(new).await;
         self.handle_of(link)
+    }
+
+    async fn create_ipvlan(&mut self, label: String, options: IpvlanOptions) -> Outcome<Handle> {
+        let IpvlanOptions { parent, mode, flag, mtu } = options;
+        let parent: LinkName = match parent.parse() {
+            Ok(parent) => parent,
+            Err(error) => return Ok(Err(error_out(&TxError::Name(error)))),
+        };
+        let mode = match mode {
+            IpvlanMode::L2 => kernel::IpvlanMode::L2,
+            IpvlanMode::L3 => kernel::IpvlanMode::L3,
+            IpvlanMode::L3s => kernel::IpvlanMode::L3s,
+        };
+        let flag = match flag {
+            IpvlanFlag::Bridge => kernel::IpvlanFlag::Bridge,
+            IpvlanFlag::Private => kernel::IpvlanFlag::Private,
+            IpvlanFlag::Vepa => kernel::IpvlanFlag::Vepa,
+        };
+        let new = NewLink {
+            label,
+            name: None,
+            kind: NewLinkKind::Ipvlan { parent, mode, flag },
+            mtu,
+            mac: None,
+            master: None,
+        };
+        let link = self.transaction()?.create_link(new).await;
+        self.handle_of(link)
+    }
+
+    async fn create_vlan(&mut self, parent: String, id: u16) -> Outcome<()> {
+        let made = self.transaction()?.create_vlan(parent, id).await;
+        Ok(made.map_err(|error| error_out(&error)))
     }
 
     async fn parent_mtu(&mut self, parent: String) -> Outcome<u32> {

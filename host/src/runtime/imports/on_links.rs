@@ -52,7 +52,7 @@ impl CallState {
                     "the gateway to {destination} is of the other family"
                 )));
             }
-            Ok(Object::Route(Route { link, destination, gateway }))
+            Ok(Object::Route(Route { link, destination, gateway, source: None }))
         }))
     }
 
@@ -119,6 +119,12 @@ impl neighbours::Host for CallState {
     async fn remove(&mut self, link: Handle, address: IpAddress, mac: MacAddress) -> Outcome<()> {
         let object = self.neighbour_of(&link, address, mac)?;
         CallState::remove(self, object).await
+    }
+
+    async fn answer_for_parent(&mut self, link: Handle) -> Outcome<()> {
+        let link = self.link_name(&link)?;
+        let done = self.transaction()?.answer_for_parent(link).await;
+        Ok(done.map_err(|error| error_out(&error)))
     }
 
     async fn add_forwarding(

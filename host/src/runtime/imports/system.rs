@@ -28,7 +28,10 @@ impl config::Host for CallState {
 
 impl log::Host for CallState {
     async fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        let Some(left) = self.log_lines.checked_sub(1) else { return Ok(()) };
+        let Some(left) = self.log_lines.checked_sub(1) else {
+            self.lines_lost = self.lines_lost.saturating_add(1);
+            return Ok(());
+        };
         self.log_lines = left;
         let driver = &self.driver;
         let line: String = message.chars().take(LINE_MAX).collect();
@@ -45,17 +48,27 @@ impl log::Host for CallState {
 
 impl clock::Host for CallState {
     async fn monotonic(&mut self) -> wasmtime::Result<u64> {
-        Ok(nanoseconds(START.elapsed()))
+        Ok(match &self.steady {
+            Some(steady) => steady.monotonic(),
+            None => nanoseconds(START.elapsed()),
+        })
     }
 
     async fn wall(&mut self) -> wasmtime::Result<u64> {
-        Ok(SystemTime::UNIX_EPOCH.elapsed().map_or(0, nanoseconds))
+        Ok(match &self.steady {
+            Some(steady) => steady.wall(),
+            None => SystemTime::UNIX_EPOCH.elapsed().map_or(0, nanoseconds),
+        })
     }
 }
 
 impl random::Host for CallState {
     async fn bytes(&mut self, length: u32) -> wasmtime::Result<Vec<u8>> {
-        let mut bytes = vec![0; length.min(RANDOM_MAX) as usize];
+        let length = length.min(RANDOM_MAX) as usize;
+        if let Some(steady) = &self.steady {
+            return Ok(steady.bytes(length));
+        }
+        let mut bytes = vec![0; length];
         let mut filled = 0;
         while filled < bytes.len() {
             filled += rustix::rand::getrandom(

@@ -11,7 +11,7 @@
 
 use wasmnet_sdk::{
     DriverOption, Endpoint, EndpointRequest, EndpointSettings, Error, IpAddress, IpNetwork,
-    Network, NetworkDriver, clock, cluster, store,
+    Network, NetworkDriver, Progress, clock, cluster, store,
 };
 
 struct Gossip;
@@ -97,7 +97,7 @@ impl NetworkDriver for Gossip {
         network: &Network,
         group: &str,
         keys: Option<&[String]>,
-    ) -> Result<(), Error> {
+    ) -> Result<Progress, Error> {
         let now = clock::wall();
         count(TOLD)?;
         if let Some(times) = option(network, "deny").and_then(|times| times.parse::<u64>().ok()) {
@@ -123,7 +123,9 @@ impl NetworkDriver for Gossip {
                 store::delete(store::Scope::Network, &heard)?;
                 continue;
             }
-            let who: Vec<String> = entries.iter().map(|entry| entry.node.name.clone()).collect();
+            let mut who: Vec<String> =
+                entries.iter().map(|entry| entry.node.name.clone()).collect();
+            who.sort_unstable();
             let before = store::get(store::Scope::Network, &heard)?;
             if before.as_deref() != Some(who.join(" ").as_bytes()) {
                 store::set(store::Scope::Network, &heard, who.join(" ").as_bytes())?;
@@ -135,7 +137,7 @@ impl NetworkDriver for Gossip {
                 store::set(store::Scope::Network, &format!("{AFTER}{key}"), after.as_bytes())?;
             }
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 }
 

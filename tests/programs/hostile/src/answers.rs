@@ -5,7 +5,7 @@ use wasmnet_sdk::{
     Network, StaticRoute,
 };
 
-use crate::target;
+use crate::{cluster, target};
 
 /// The settings of an endpoint.
 pub fn settings(
@@ -28,6 +28,7 @@ pub fn settings(
             let address = IpAddress::Ipv6((0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
             settings.ipv4 = Some(IpNetwork { address, prefix_length: 24 });
         }
+        Some("listen") => cluster::listen()?,
         _ => {}
     }
     Ok(settings)

@@ -6,7 +6,9 @@
 //! attack that the host merely contains ends with "the attack is over".
 
 mod answers;
+mod cluster;
 mod network;
+mod wire;
 
 use wasmnet_sdk::{
     Endpoint, EndpointRequest, EndpointSettings, Error, JoinInfo, Network, NetworkDriver, Options,
@@ -20,7 +22,9 @@ wasmnet_sdk::network_driver! {
     name: "hostile",
     description: "Attacks its host as told.",
     grants: {
-        "links": ["bridge", "veth"],
+        "links": ["bridge", "veth", "vxlan", "macvlan", "ipvlan", "vlan"],
+        "parents": ["*"],
+        "cluster": true,
         "adopt": ["*"],
         "addresses": ["0.0.0.0/0", "::/0"],
         "routes": ["0.0.0.0/0", "::/0"],
@@ -42,7 +46,11 @@ impl NetworkDriver for Hostile {
         }
         firewall::set_policy(&bridge, &network::policy())?;
         match attack(network) {
-            Some(attack) => network::attack(&attack, &bridge, network),
+            Some(attack) => network::attack(&attack, &bridge, network)
+                .or_else(|| wire::attack(&attack, &bridge, network))
+                .or_else(|| cluster::attack(&attack))
+                // Attacks on later calls.
+                .unwrap_or(Ok(())),
             None => Ok(()),
         }
     }

@@ -56,11 +56,13 @@ impl Drop for Server {
     }
 }
 
-/// Sends for a second, each end on its processor, and returns the Gbit/s that arrived.
-pub fn stream(to: SocketAddr, [client, server]: [usize; 2]) -> io::Result<f64> {
+/// Sends so many streams for a second, each end on its processor, and returns the Gbit/s that
+/// arrived.
+pub fn stream(to: SocketAddr, streams: u32, [client, server]: [usize; 2]) -> io::Result<f64> {
     let mut command = iperf();
     command.args(["--client", &to.ip().to_string(), "--port", &to.port().to_string()]);
     command.args(["--time", "1", "--json"]);
+    command.args(["--parallel", &streams.to_string()]);
     if thread::available_parallelism()?.get() > client.max(server) {
         command.args(["--affinity", &format!("{client},{server}")]);
     }

@@ -1,4 +1,4 @@
-//! Who the members are, and who we are to them.
+//! Connections with TLS: whom the host trusts, and who it is to others.
 
 use std::{
     fs, io,
@@ -12,17 +12,12 @@ use rustls::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Options, http::InvalidEndpoint};
-
 /// Whom the host trusts.
 const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Why etcd cannot be used as it is configured.
+/// Why TLS cannot be used as it is configured.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// An endpoint is none.
-    #[error(transparent)]
-    Endpoint(#[from] InvalidEndpoint),
+pub enum Error {
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
     Read {
@@ -41,12 +36,12 @@ pub enum SetupError {
         what: &'static str,
     },
     /// The certificate cannot be used.
-    #[error("the certificates for the cluster store cannot be used")]
+    #[error("the certificates cannot be used")]
     Tls(#[source] rustls::Error),
 }
 
 /// What connections with TLS are made with.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     ca: Option<PathBuf>,
     certificate: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 }
@@ -54,29 +49,35 @@ pub(super) struct Tls {
 // === impl Tls ===
 
 impl Tls {
-    pub(super) fn load(options: &Options) -> Result<Self, SetupError> {
-        let certificate = options.certificate.as_ref().map(|(certificate, key)| {
+    /// Trusts the authorities in a PEM file, or with none whom the host trusts; shows a
+    /// certificate, if there is one, whose key is in a second file.
+    pub(crate) fn load(
+        ca: Option<&Path>,
+        certificate: Option<&(PathBuf, PathBuf)>,
+    ) -> Result<Self, Error> {
+        let certificate = certificate.map(|(certificate, key)| {
             let bytes = read(key)?;
             let secret = PrivateKeyDer::from_pem_slice(&bytes)
-                .map_err(|_| SetupError::Pem { path: key.clone(), what: "private key" })?;
-            Ok::<_, SetupError>((certificates(certificate)?, secret))
+                .map_err(|_| Error::Pem { path: key.clone(), what: "private key" })?;
+            Ok::<_, Error>((certificates(certificate)?, secret))
         });
-        Ok(Self { ca: options.ca.clone(), certificate: certificate.transpose()? })
+        Ok(Self { ca: ca.map(Path::to_owned), certificate: certificate.transpose()? })
     }
 
-    pub(super) fn connector(&self) -> Result<TlsConnector, SetupError> {
+    /// What makes the connections.
+    pub(crate) fn connector(&self) -> Result<TlsConnector, Error> {
         let mut roots = RootCertStore::empty();
         let file = self.ca.as_deref().unwrap_or(Path::new(TRUSTED));
         roots.add_parsable_certificates(certificates(file)?);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(SetupError::Tls)?
+            .map_err(Error::Tls)?
             .with_root_certificates(roots);
         let config = match &self.certificate {
             Some((certificate, key)) => config
                 .with_client_auth_cert(certificate.clone(), key.clone_key())
-                .map_err(SetupError::Tls)?,
+                .map_err(Error::Tls)?,
             None => config.with_no_client_auth(),
         };
         Ok(TlsConnector::from(Arc::new(config)))
@@ -84,13 +85,13 @@ impl Tls {
 }
 
 /// The bytes of a file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
-    fs::read(path).map_err(|source| SetupError::Read { path: path.to_owned(), source })
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let bytes = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.ok().filter(|found| !found.is_empty());
-    found.ok_or_else(|| SetupError::Pem { path: path.to_owned(), what: "certificate" })
+    found.ok_or_else(|| Error::Pem { path: path.to_owned(), what: "certificate" })
 }

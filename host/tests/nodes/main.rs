@@ -1,0 +1,75 @@
+//! Many nodes of a cluster in one process, in virtual time: what one node's change, coming,
+//! going or loss of the store costs the others. Nothing is asserted of times; what nodes read
+//! from the store is counted, and must not grow with what is no affair of theirs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::print_stdout, reason = "figures, for who asks with --nocapture")]
+
+/// A store that counts what is read from it.
+mod counted;
+/// Nodes, and what is done to them.
+mod simulation;
+
+use std::time::Duration;
+
+use self::simulation::Simulation;
+
+/// How long a node may be away.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Each node has one endpoint in one network, which all have.
+async fn simulate(nodes: usize) {
+    println!("{nodes} nodes, an endpoint each, all in one network:");
+    let mut all = Simulation::new(LEASE);
+    let before = simulation::resident();
+    all.start(nodes).await;
+    let memory = simulation::resident().saturating_sub(before) / nodes;
+    println!("  memory of a node: {} KiB", memory / 1024);
+
+    let times = (1000 / nodes).clamp(3, 50);
+    let cost = all.cost(times, async |all| all.change(0).await).await;
+    println!("  one endpoint changes: {cost}");
+    assert_eq!(cost.read_rows, nodes, "each node reads the one that has changed");
+
+    // With the renewals of the leases meanwhile.
+    let come_and_go = async |all: &mut Simulation| {
+        all.come().await;
+        all.go(nodes).await;
+    };
+    println!("  a node comes and goes: {}", all.cost(times, come_and_go).await);
+
+    let cost = all.cost(times, async |all| all.lose_store(LEASE / 3).await).await;
+    println!("  the store is away and back within the lease: {cost}");
+    // The group, the nodes, and its own keys: two entries and the node.
+    let rows = nodes * (2 * nodes + nodes + 3);
+    assert!(cost.read_rows <= rows + nodes, "{} rows were read, not {rows}", cost.read_rows);
+    assert_eq!(cost.written_rows, 0, "nothing has changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_nodes() {
+    simulate(10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_nodes() {
+    simulate(100).await;
+}
+
+/// Takes a minute, and a gigabyte of memory.
+#[tokio::test(start_paused = true)]
+#[ignore = "for its figures: cargo test -p wasmnet --test nodes -- --ignored --nocapture"]
+async fn a_thousand_nodes() {
+    simulate(1000).await;
+}
+
+/// A node publishes in many groups, and none of it is read by who does not follow them.
+#[tokio::test(start_paused = true)]
+async fn what_others_publish_elsewhere_costs_nothing() {
+    let mut all = Simulation::new(LEASE);
+    all.start(10).await;
+    all.publish_elsewhere(0, 500).await;
+    let cost = all.cost(1, async |all| all.lose_store_of(1, LEASE / 3).await).await;
+    // The group, the nodes, its own.
+    assert!(cost.read_rows <= 2 * 10 + 10 + 3, "{} rows were read", cost.read_rows);
+}

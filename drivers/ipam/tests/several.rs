@@ -213,7 +213,6 @@ impl Run {
             }
             1 => {
                 node.store.crash();
-                node.world.cluster.wake.set(Some(0));
                 false
             }
             _ => {
@@ -227,7 +226,6 @@ impl Run {
         let mut node = self.nodes[number].borrow_mut();
         node.world.cluster.end_of_call();
         node.store.crash();
-        node.world.cluster.wake.set(Some(0));
     }
 
     fn cut(&mut self, number: usize) {

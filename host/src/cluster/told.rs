@@ -24,8 +24,6 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_DRIVER_PAUSE: Duration = Duration::from_secs(30);
 /// How soon a driver that comes or goes is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Calls that a driver can want one after the other.
-const CALLS_MAX: u32 = 8;
 
 /// When drivers want to be told whatever happens.
 #[derive(Debug, Default)]
@@ -98,16 +96,14 @@ async fn tell(
         // Apart: a call must not be dropped in the middle.
         let told = tokio::spawn(async move {
             let _call = call;
-            for _ in 0..CALLS_MAX {
-                if !listener.agreed_changed(&driver).await? {
-                    break;
-                }
-            }
-            Ok::<_, String>(())
+            listener.agreed_changed(&driver).await
         });
         let error = match told.await {
-            Ok(Ok(())) => {
+            Ok(Ok(again)) => {
                 pause = FIRST_PAUSE;
+                if again {
+                    mailbox.put(gathered);
+                }
                 continue;
             }
             Ok(Err(error)) => error,

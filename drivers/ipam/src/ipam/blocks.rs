@@ -217,6 +217,8 @@ impl<S: Store, W: World> Ipam<S, W> {
             return Ok(false);
         }
         let own = agreed::own_key(&generation, &sure.node, block);
+        // If this call fails, the next one gives the block back.
+        self.world.call_later(0);
         self.world.agree(&own, None, Some(b""))?;
         let new = Claim { node: sure.node.clone(), term: sure.term }.write();
         if !self.world.agree(&key, old.as_deref(), Some(&new))? {

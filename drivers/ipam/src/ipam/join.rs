@@ -174,6 +174,8 @@ impl<S: Store, W: World> Ipam<S, W> {
     /// Says that this host is a member, in a way that nobody takes for an earlier one.
     fn put_member(&self, name: &str, sure: &Sure) -> Result<(), Error> {
         let key = agreed::member_key(name, &sure.node);
+        // If this call fails, the next one leaves the pool.
+        self.world.call_later(0);
         let value = format!("{:x}", sure.term).into_bytes();
         for _ in 0..ATTEMPTS {
             let old = self.world.agreed(&key)?;

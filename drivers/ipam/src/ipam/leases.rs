@@ -5,7 +5,7 @@ use wasmnet_sdk::{Error, MacAddress};
 use super::Ipam;
 use crate::{
     net,
-    record::{Lease, PoolId, Subnet},
+    record::{Lease, Pool, PoolId, Subnet},
     shared::Shared,
     store::{Store, World},
     tree::Tree,
@@ -120,6 +120,14 @@ impl<S: Store, W: World> Ipam<S, W> {
             pool.head += 1;
         }
         Ok(())
+    }
+
+    /// In how many nanoseconds the address of a pool that has rested longest has rested enough.
+    pub(super) fn rest_left(&self, number: u32, pool: &Pool) -> Result<u64, Error> {
+        let rest = u64::from(pool.rest) * NANOSECONDS;
+        let Some((_, lease)) = self.resting(number, pool.number, pool.head)? else { return Ok(0) };
+        // Not longer when the clock was set back.
+        Ok(lease.since.saturating_add(rest).saturating_sub(self.world.now()).min(rest))
     }
 
     /// The address of a pool that has rested longest, if it is soon found.

@@ -21,7 +21,7 @@ use crate::{
 
 /// Rounds of taking rested addresses back in one call.
 const ROUNDS_MAX: u32 = 64;
-/// How soon, in nanoseconds, to look again at what rests.
+/// How soon, in nanoseconds, to look again at what rests, at the earliest.
 const SOON: u64 = 1_000_000_000;
 
 // === impl Ipam ===
@@ -97,10 +97,12 @@ impl<S: Store, W: World> Ipam<S, W> {
         }
         self.hold_on(id, place, shared, sure)?;
         let mut again = self.answer(id, subnet, shared, sure)?;
-        let resting = self.take_all_back(id, subnet)?;
+        let next = self.take_all_back(id, subnet)?;
         again |= self.drop_empty(id, place, shared)?;
-        if resting && (shared.blocks.len() > 1 || !shared.singles.is_empty()) {
-            self.world.call_later(SOON);
+        if let Some(next) = next
+            && (shared.blocks.len() > 1 || !shared.singles.is_empty())
+        {
+            self.world.call_later(next.max(SOON));
         }
         Ok(again)
     }
@@ -118,9 +120,11 @@ impl<S: Store, W: World> Ipam<S, W> {
         Ok(())
     }
 
-    /// Takes back what has rested; says whether something still rests.
-    fn take_all_back(&mut self, id: &PoolId, subnet: &mut Subnet) -> Result<bool, Error> {
+    /// Takes back what has rested; says in how many nanoseconds the next has, if something
+    /// still rests.
+    fn take_all_back(&mut self, id: &PoolId, subnet: &mut Subnet) -> Result<Option<u64>, Error> {
         let ranges: Vec<_> = subnet.pools.iter().map(|pool| pool.range).collect();
+        let (number, mut next) = (subnet.number, None);
         for range in ranges {
             for _ in 0..ROUNDS_MAX {
                 let before = subnet.pool(range).map(|pool| pool.head);
@@ -129,8 +133,12 @@ impl<S: Store, W: World> Ipam<S, W> {
                     break;
                 }
             }
+            if let Some(pool) = subnet.pool(range).filter(|pool| pool.resting > 0) {
+                let left = self.rest_left(number, pool)?;
+                next = Some(next.map_or(left, |next: u64| next.min(left)));
+            }
         }
-        Ok(subnet.pools.iter().any(|pool| pool.resting > 0))
+        Ok(next)
     }
 
     /// Takes out of the books what nobody here has anything of, but for a block with room.

@@ -292,3 +292,54 @@ fn a_pool_made_anew_while_a_host_was_dead_is_told() {
     tend(&mut two);
     assert_eq!(request_address(&mut two, &id, "").unwrap(), "10.1.0.17/24");
 }
+
+#[test]
+fn what_a_call_claimed_that_failed_goes_back_by_itself() {
+    let (agreed, [mut one, mut two]) = nodes();
+    let id = pool(&mut one, "10.1.0.0/24");
+    one.store.commit();
+    let keys = || agreed.rows.borrow().keys().cloned().collect::<Vec<_>>();
+    let before = keys();
+    let goes_back = |node: &mut Bench| {
+        node.store.crash();
+        assert!(keys().len() > before.len(), "nothing was claimed");
+        assert!(node.world.cluster.wake.take().is_some(), "nobody looks after it");
+        tend(node);
+        assert_eq!(keys(), before);
+    };
+    one.world.cluster.wake.set(None);
+    let endpoint = crate::books::of_mac([2, 0, 0, 0, 0, 1]);
+    one.request_address(&id, Some("10.1.0.77".parse().unwrap()), &endpoint).unwrap();
+    goes_back(&mut one);
+    two.world.cluster.wake.set(None);
+    pool(&mut two, "");
+    goes_back(&mut two);
+}
+
+#[test]
+fn a_single_address_is_lost_like_a_block_and_not_given_again() {
+    let agreed = Rc::<Agreed>::default();
+    let node = |number| {
+        let cluster = Member::new(&format!("n{number}"), &agreed);
+        let around = Around { cluster, ..Around::default() };
+        Rc::new(std::cell::RefCell::new(Ipam { store: Books::default(), world: around }))
+    };
+    let (one, two) = (node(1), node(2));
+    let id = pool(&mut one.borrow_mut(), "10.1.0.0/28");
+    pool(&mut two.borrow_mut(), "");
+    let owner = Rc::clone(&one);
+    *agreed.meanwhile.borrow_mut() = Some(Box::new(move || tend(&mut owner.borrow_mut())));
+    let endpoint = crate::books::of_mac([2, 0, 0, 0, 0, 1]);
+    let ask =
+        || two.borrow_mut().request_address(&id, Some("10.1.0.3".parse().unwrap()), &endpoint);
+    ask().unwrap();
+    pass(&agreed, 15 + 300, &[&one.borrow()]);
+    let mut given = Vec::new();
+    while let Ok(address) = request_address(&mut one.borrow_mut(), &id, "") {
+        given.push(address);
+    }
+    assert_eq!(given.last().unwrap(), "10.1.0.3/28", "{given:?}");
+    two.borrow().world.cluster.renew();
+    release_address(&mut two.borrow_mut(), &id, "10.1.0.3");
+    refused(ask(), "Address already in use");
+}

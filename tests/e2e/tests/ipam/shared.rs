@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const GRACE: u64 = 5;
 const SUBNET: &str = "10.90.0.0/24";
 const POOL: &str = "wasm-local/10.90.0.0/24";
+/// What the keys of the driver's agreed values begin with in the store.
+const AGREED: &str = "/wasmnet/agreed/wasm-ipam/";
 
 fn options() -> Value {
     json!({ "cluster": "blue", "grace": GRACE.to_string(), "rest": "0" })
@@ -69,14 +71,17 @@ fn wait_any(node: &Node) -> String {
     })
 }
 
-/// The keys of agreed values in the store.
-fn agreed(cluster: &Nodes) -> u64 {
-    // "/wasmnet/agreed/" and what is behind all that begins with it.
-    let body = r#"{"key":"L3dhc21uZXQvYWdyZWVkLw==","range_end":"L3dhc21uZXQvYWdyZWVkMA==","count_only":true}"#;
-    let answer = cluster.etcd.ask("kv/range", body);
-    assert!(answer.success(), "{answer}");
-    let answer: Value = serde_json::from_str(&answer.stdout).unwrap();
-    answer["count"].as_str().map_or(0, |count| count.parse().unwrap())
+/// What the hosts have agreed on, keys as the driver knows them.
+fn agreed(cluster: &Nodes) -> Vec<String> {
+    let keys = cluster.etcd.keys(AGREED);
+    keys.iter().filter_map(|key| key.strip_prefix(AGREED)).map(str::to_owned).collect()
+}
+
+fn wait_agreed(cluster: &Nodes, what: &str, is: impl Fn(&[String]) -> bool) {
+    wait_for(what, PATIENCE, || {
+        let keys = agreed(cluster);
+        if is(&keys) { Ok(()) } else { Err(format!("{keys:?}")) }
+    });
 }
 
 #[test]
@@ -160,17 +165,14 @@ fn the_gateway_is_the_same_and_the_last_to_leave_forgets_the_pool() {
         let shared = shared(&cluster.nodes[2]);
         if shared["others"] == 0 { Ok(()) } else { Err(shared.to_string()) }
     });
-    assert!(agreed(&cluster) > 0);
+    assert!(!agreed(&cluster).is_empty());
     // The last leaves when the store is away, and is killed.
     cluster.etcd.kill(0);
     leave(&cluster.nodes[2]);
     cluster.nodes[2].daemon.kill();
     cluster.nodes[2].daemon.start_again();
     cluster.etcd.start(0);
-    wait_for("the pool to be forgotten", PATIENCE, || match agreed(&cluster) {
-        0 => Ok(()),
-        left => Err(format!("{left} keys")),
-    });
+    wait_agreed(&cluster, "the pool to be forgotten", <[String]>::is_empty);
     // Another may have the name.
     let pool = request_pool(&mut ipam(&cluster.nodes[0]), "10.91.0.0/24", "", &options());
     assert_eq!(pool.ok()["PoolID"], "wasm-local/10.91.0.0/24");
@@ -286,6 +288,34 @@ fn one_address_is_had_from_the_host_that_has_its_block() {
         silent.contains("10.90.0.11 is in a block of another host, which does not"),
         "{silent}"
     );
+}
+
+#[test]
+fn what_a_daemon_did_not_get_into_its_books_goes_back() {
+    let mut cluster = Nodes::new(2, 1);
+    join_all(&cluster);
+    assert_eq!(given(&any(&cluster.nodes[0])), "10.90.0.2");
+    let keys = agreed(&cluster);
+    // The first host's claim of the first block: "block/GENERATION/0", "own/GENERATION/NODE/0".
+    let block = keys.iter().find(|key| key.starts_with("block/") && key.ends_with("/0")).unwrap();
+    let own = keys.iter().find(|key| key.starts_with("own/") && key.ends_with("/0")).unwrap();
+    let [_, generation, node, _] = own.split('/').collect::<Vec<_>>()[..] else { panic!("{own}") };
+    let claim = cluster.etcd.value(&format!("{AGREED}{block}")).unwrap();
+    cluster.nodes[0].daemon.kill();
+    // As if it had been killed in three calls: when it had claimed a block, when it was about
+    // to, and when it had joined a pool.
+    let put = |key: &str, value: &[u8]| cluster.etcd.put(&format!("{AGREED}{key}"), value);
+    let claimed = format!("own/{generation}/{node}/d");
+    put(&claimed, b"");
+    put(&format!("block/{generation}/d"), &claim);
+    put(&format!("own/{generation}/{node}/e"), b"");
+    put("pool/red/4", b"subnet=10.91.0.0/24\nblock-bits=4\ngrace=5\ngeneration=feed\njoins=1\n");
+    put(&format!("member/red/4/{node}"), b"1");
+    put(&format!("own/feed/{node}/0"), b"");
+    put("block/feed/0", &claim);
+    cluster.nodes[0].daemon.start_again();
+    wait_agreed(&cluster, "the store to be as before", |now| now == keys);
+    assert_eq!(given(&any(&cluster.nodes[0])), "10.90.0.3");
 }
 
 #[test]

@@ -15,7 +15,9 @@ mod known;
 mod kv;
 mod memory;
 mod publish;
+mod standing;
 mod store;
+mod told;
 
 use std::{
     collections::BTreeMap,
@@ -35,9 +37,10 @@ pub use self::{
     follow::Listener,
     keys::{InvalidPrefix, Prefix},
     memory::Memory,
+    standing::Standing,
     store::{Change, Error, Lease, Listing, Row, Store, Watch, Write},
 };
-use self::{keys::node_of, known::Known};
+use self::{keys::node_of, known::Known, standing::Presence, told::Alarms};
 use crate::{
     events::{About, Bus, What},
     id::{DriverName, NodeId},
@@ -46,6 +49,8 @@ use crate::{
 
 /// How long an agreed value may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often an agreed value is looked at that is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long calls under way are waited for when the daemon stops.
 const LAST_CALLS: Duration = Duration::from_secs(6);
 
@@ -99,6 +104,8 @@ pub struct Cluster {
     identity: Identity,
     settings: Settings,
     known: Known,
+    presence: Presence,
+    alarms: Alarms,
     reach: Mutex<Reach>,
     /// Held, shared, by each call of a driver about entries.
     calls: Arc<tokio::sync::RwLock<()>>,
@@ -122,8 +129,16 @@ impl Cluster {
     pub fn new(store: Arc<dyn Store>, identity: Identity, settings: Settings) -> Self {
         // Nobody has tried yet.
         let reach = Reach { reachable: true, since: now(), reason: None };
-        let (known, calls) = (Known::default(), Arc::default());
-        Self { store, identity, settings, known, reach: Mutex::new(reach), calls }
+        Self {
+            store,
+            identity,
+            settings,
+            known: Known::default(),
+            presence: Presence::default(),
+            alarms: Alarms::default(),
+            reach: Mutex::new(reach),
+            calls: Arc::default(),
+        }
     }
 
     /// A part of the same cluster for a call that is only rehearsed: it agrees on nothing.
@@ -150,6 +165,31 @@ impl Cluster {
         let mut nodes = self.known.nodes();
         nodes.insert(own.id.clone(), own);
         Ok(nodes.into_values().collect())
+    }
+
+    /// How this host stands with the others. Right after the start that takes a moment.
+    pub async fn standing(&self) -> Result<Standing, Error> {
+        match self.reach() {
+            Reach { reachable: false, reason, .. } if self.presence.now().is_none() => {
+                Err(Error::Unreachable(reason.unwrap_or_default()))
+            }
+            _ => {
+                let seen = tokio::time::timeout(PATIENCE, self.presence.wait()).await;
+                let late = |_| Error::Unreachable("it does not know of this host yet".to_owned());
+                seen.map_err(late)
+            }
+        }
+    }
+
+    /// For how long a node has not been there, as far as this host has seen without a break;
+    /// none: it is there, or nobody knows.
+    pub async fn away(&self, node: &NodeId) -> Result<Option<Duration>, Error> {
+        let Some(away) = self.known.away(node).filter(|_| *node != self.identity.id) else {
+            return Ok(None);
+        };
+        // It may have come back this moment.
+        let row = self.in_time(self.store.get(&self.settings.prefix.node(node))).await?;
+        Ok(row.is_none().then_some(away))
     }
 
     /// The entries of a group that is followed: with this key, or all.
@@ -184,6 +224,29 @@ impl Cluster {
         tokio::time::timeout(PATIENCE, done).await.unwrap_or(Err(Error::Unknown))
     }
 
+    /// Has a driver told of agreed values after a while, if not before.
+    pub fn tell_later(&self, driver: &DriverName, after: Duration) {
+        self.alarms.set(driver, after);
+    }
+
+    /// Waits until a driver's agreed value is not `old`, for a while, and says what it is.
+    pub async fn wait(
+        &self,
+        driver: &DriverName,
+        key: &str,
+        old: Option<&[u8]>,
+        patience: Duration,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let until = tokio::time::Instant::now() + patience.min(PATIENCE);
+        loop {
+            let value = self.get(driver, key).await?;
+            if value.as_deref() != old || tokio::time::Instant::now() >= until {
+                return Ok(value);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// What the store is, for people.
     pub fn store(&self) -> &dyn Store {
         &*self.store
@@ -204,6 +267,7 @@ impl Cluster {
         let mut tasks = JoinSet::new();
         tasks.spawn(publish::run(Arc::clone(&self), Arc::clone(&ledger), Arc::clone(&events)));
         tasks.spawn(follow::run_nodes(Arc::clone(&self), events));
+        tasks.spawn(told::run(Arc::clone(&self), Arc::clone(&listener)));
         tasks.spawn(follow::run(self, ledger, listener));
         while tasks.join_next().await.is_some() {}
     }

@@ -224,6 +224,22 @@ pub struct PoolReport {
     pub resting: u64,
     /// Addresses that can be chosen at once.
     pub free: u64,
+    /// What other hosts have of it, if it is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedPool>,
+}
+
+/// What a pool that several hosts share looks like from this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPool {
+    /// What the hosts call it.
+    pub name: String,
+    /// The blocks of addresses that this host gives out.
+    pub blocks: Vec<IpNet>,
+    /// How many blocks other hosts have; none if that cannot be known now.
+    pub others: Option<u64>,
+    /// How many blocks there are.
+    pub all: u64,
 }
 
 /// Whether somebody has an address.

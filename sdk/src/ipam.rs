@@ -9,7 +9,7 @@ use crate::{
 
 pub use ipam_driver::{
     AddressSpaces, DriverCapabilities as IpamCapabilities, Lease, LeasePurpose, LeaseState,
-    Pool as IpamPool, PoolReport, PoolRequest,
+    Pool as IpamPool, PoolReport, PoolRequest, SharedPool,
 };
 
 /// An IPAM driver. Each method is one transaction.
@@ -46,6 +46,12 @@ pub trait IpamDriver {
     /// Up to 1,000 of a pool's leases in the order of addresses, those after `after`.
     fn leases(_pool: &str, _after: Option<IpAddress>) -> Result<Vec<Lease>, Error> {
         Err(Error::unavailable("the driver does not tell about its leases"))
+    }
+
+    /// Agreed values whose keys begin with `tell/` may have changed, or the cluster's store
+    /// can be reached (again); says whether it wants to be called once more.
+    fn agreed_changed() -> Result<bool, Error> {
+        Ok(false)
     }
 }
 
@@ -90,5 +96,9 @@ impl<D: IpamDriver> ipam_driver::Guest for __IpamAdapter<D> {
 
     fn leases(pool: String, after: Option<IpAddress>) -> Result<Vec<Lease>, Error> {
         D::leases(&pool, after)
+    }
+
+    fn agreed_changed() -> Result<bool, Error> {
+        D::agreed_changed()
     }
 }

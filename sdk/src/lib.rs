@@ -144,7 +144,7 @@ pub use self::{
     },
     ipam::{
         __IpamAdapter, AddressSpaces, IpamCapabilities, IpamDriver, IpamPool, Lease, LeasePurpose,
-        LeaseState, PoolReport, PoolRequest,
+        LeaseState, PoolReport, PoolRequest, SharedPool,
     },
     manifest::__bytes,
     network::{

@@ -1,6 +1,8 @@
 //! Docker's own sentences, where Docker has one.
 
-use wasmnet_sdk::Error;
+use std::net::IpAddr;
+
+use wasmnet_sdk::{Error, ipnet::IpNet};
 
 use crate::record::PoolId;
 
@@ -51,4 +53,61 @@ pub fn no_addresses(id: &PoolId) -> Error {
     Error::exhausted(format!(
         "no available {family} addresses on this network's address pools: {from} ({id})"
     ))
+}
+
+/// All addresses that this host may give out of a shared pool are held.
+pub fn no_addresses_here(id: &PoolId, name: &str, others: u64, all: u64) -> Error {
+    let Error { code, message } = no_addresses(id);
+    let all = if all == u64::MAX { "more than can be counted".to_owned() } else { all.to_string() };
+    let shared = format!("other hosts have {others} of the {all} blocks of shared pool \"{name}\"");
+    Error { code, message: format!("{message}; {shared}") }
+}
+
+/// The address is the gateway's, or all hosts'.
+pub fn kept_for_gateway(address: IpAddr) -> Error {
+    Error::exists(format!(
+        "Address already in use: {address} is kept for the gateway or as an auxiliary address of \
+         all hosts that share the pool"
+    ))
+}
+
+/// The host that has an address's block says nothing.
+pub fn no_answer(address: IpAddr) -> Error {
+    Error::unavailable(format!(
+        "address {address} is in a block of another host, which does not answer"
+    ))
+}
+
+/// Too many want the same at once.
+pub fn busy(name: &str) -> Error {
+    Error::unavailable(format!("too many hosts change shared pool \"{name}\" at once; try again"))
+}
+
+/// The pool has another subnet on the other hosts.
+pub fn other_subnet(name: &str, agreed: IpNet, asked: IpNet) -> Error {
+    Error::invalid(format!(
+        "shared pool \"{name}\" has subnet {agreed} on the other hosts, and not {asked}; leave \
+         --subnet out or give the same"
+    ))
+}
+
+/// The pool has another grace time on the other hosts.
+pub fn other_grace(name: &str, agreed: u32, asked: u32) -> Error {
+    Error::invalid(format!(
+        "shared pool \"{name}\" has a grace of {agreed} seconds on the other hosts, and not \
+         {asked}; leave the option out or give the same"
+    ))
+}
+
+/// The pool was forgotten while this host was away, and made anew with another subnet.
+pub fn made_anew(name: &str, agreed: IpNet, ours: IpNet) -> Error {
+    Error::exists(format!(
+        "shared pool \"{name}\" was made anew with subnet {agreed} while this host was away; remove \
+         the networks here that have {ours} of it"
+    ))
+}
+
+/// The host has a network of that name in the other address space.
+pub fn other_space(name: &str) -> Error {
+    Error::exists(format!("shared pool \"{name}\" is this host's in the other address space"))
 }

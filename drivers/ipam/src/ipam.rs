@@ -4,9 +4,14 @@
 //! subnet's leases, taking expired ones back) is done a few at a time.
 
 mod addresses;
+mod blocks;
+mod choose;
+mod join;
 mod leases;
 mod pools;
 mod reports;
+mod singles;
+mod tend;
 
 /// Addresses and pools, on these books and in this world.
 #[derive(Debug)]

@@ -4,7 +4,11 @@
 //! are durable, an address rests before somebody else gets it, and taking one costs the
 //! same in a /8 as in a /28 ([`tree`]). The logic ([`ipam`]) knows nothing of the sandbox: it
 //! works on a [`Store`](store::Store), the host's or one in memory.
+//!
+//! Several hosts can share a pool: what they agree on stands in [`agreed`], what one of them
+//! has of it in [`shared`].
 
+pub mod agreed;
 pub mod blocks;
 mod codec;
 pub mod errors;
@@ -12,6 +16,7 @@ pub mod ipam;
 pub mod net;
 pub mod options;
 pub mod record;
+pub mod shared;
 pub mod store;
 pub mod tree;
 
@@ -30,7 +35,7 @@ wasmnet_sdk::ipam_driver! {
     driver: Driver,
     name: "ipam",
     description: "Addresses with durable books, named pools and rest before reuse.",
-    grants: { "host-networks": true },
+    grants: { "host-networks": true, "cluster": true },
 }
 
 fn ipam() -> Ipam<Host, Host> {
@@ -83,5 +88,9 @@ impl IpamDriver for Driver {
 
     fn leases(pool: &str, after: Option<IpAddress>) -> Result<Vec<Lease>, Error> {
         ipam().leases(pool, after.map(Into::into))
+    }
+
+    fn agreed_changed() -> Result<bool, Error> {
+        ipam().agreed_changed()
     }
 }

@@ -6,7 +6,9 @@ use crate::store::World;
 
 const POOL: &str = "pool";
 const REST: &str = "rest";
-const KNOWN: [&str; 2] = [POOL, REST];
+const CLUSTER: &str = "cluster";
+const GRACE: &str = "grace";
+const KNOWN: [&str; 4] = [POOL, REST, CLUSTER, GRACE];
 
 /// The engine's word for a gateway's address.
 const TYPE: &str = "RequestAddressType";
@@ -19,6 +21,12 @@ const SERIAL: &str = "com.docker.network.ipam.serial";
 const REST_DEFAULT: u32 = 30;
 /// A day.
 const REST_MAX: u32 = 24 * 60 * 60;
+/// The longest name of a shared pool.
+const CLUSTER_MAX: usize = 64;
+/// How long a host may be away until its blocks are others', in seconds.
+const GRACE_DEFAULT: u32 = 300;
+/// Less than a few leases of a host would make it dead too soon.
+const GRACE_RANGE: std::ops::RangeInclusive<u32> = 5..=REST_MAX;
 /// The beginning of an endpoint's name that is kept.
 const NAME_MAX: usize = 64;
 
@@ -29,8 +37,21 @@ pub struct PoolOptions {
     pub name: Option<String>,
     /// How long its addresses rest, in seconds.
     pub rest: u32,
+    /// What other hosts call it, if it is shared with them.
+    pub cluster: Option<Cluster>,
     /// What was asked for, to be compared.
     pub text: String,
+}
+
+/// The options of a pool that several hosts share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// How long a host may be away until its blocks are others', in seconds, if the user says.
+    pub grace: Option<u32>,
+    /// The same if nobody says.
+    pub grace_default: u32,
 }
 
 /// The options of an address.
@@ -61,26 +82,22 @@ impl PoolOptions {
             }
         }
         let values = Options::new(options);
-        let expected = format!("seconds from 0 to {REST_MAX}");
-        let rest = match values.parse::<u32>(REST, &expected)? {
-            Some(rest) => Some((format!("option {REST}"), rest)),
-            None => match world.config(REST) {
-                Some(text) => {
-                    let wrong = |_| wrong(&format!("config {REST}"), &text);
-                    Some((format!("config {REST}"), text.parse().map_err(wrong)?))
-                }
-                None => None,
-            },
-        };
-        let rest = match rest {
-            Some((key, rest)) if rest > REST_MAX => return Err(wrong(&key, &rest.to_string())),
-            Some((_, rest)) => rest,
-            None => REST_DEFAULT,
+        let (asked, config) = seconds(&values, world, REST, 0..=REST_MAX)?;
+        let rest = asked.or(config).unwrap_or(REST_DEFAULT);
+        let (grace, config) = seconds(&values, world, GRACE, GRACE_RANGE)?;
+        let grace_default = config.unwrap_or(GRACE_DEFAULT);
+        let cluster = match values.get(CLUSTER) {
+            Some(name) => Some(Cluster { name: cluster_name(name)?, grace, grace_default }),
+            None if grace.is_some() => {
+                return Err(Error::invalid(format!("option {GRACE} is for option {CLUSTER} only")));
+            }
+            None => None,
         };
         let ours = KNOWN.iter().filter_map(|key| Some(format!("{key}={}", values.get(key)?)));
         Ok(Self {
             name: values.get(POOL).map(str::to_owned),
             rest,
+            cluster,
             text: ours.collect::<Vec<_>>().join(" "),
         })
     }
@@ -110,8 +127,38 @@ impl AddressOptions {
     }
 }
 
-fn wrong(key: &str, value: &str) -> Error {
-    Error::invalid(format!("{key}: \"{value}\" must be seconds from 0 to {REST_MAX}"))
+/// What the user and what the operator say of a time.
+fn seconds(
+    values: &Options<'_>,
+    world: &impl World,
+    key: &str,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<(Option<u32>, Option<u32>), Error> {
+    let read = |of: &str, text: &str| {
+        let seconds = text.parse().ok().filter(|seconds| range.contains(seconds));
+        seconds.ok_or_else(|| {
+            let (first, last) = (range.start(), range.end());
+            Error::invalid(format!("{of} {key}: \"{text}\" must be seconds from {first} to {last}"))
+        })
+    };
+    let asked = values.get(key).map(|text| read("option", text)).transpose()?;
+    let config = match asked {
+        Some(_) => None,
+        None => world.config(key).map(|text| read("config", &text)).transpose()?,
+    };
+    Ok((asked, config))
+}
+
+fn cluster_name(name: &str) -> Result<String, Error> {
+    let fits = (1..=CLUSTER_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if fits {
+        return Ok(name.to_owned());
+    }
+    Err(Error::invalid(format!(
+        "option {CLUSTER}: \"{name}\" must be 1 to {CLUSTER_MAX} letters, digits, dots, dashes or \
+         underscores"
+    )))
 }
 
 /// Six octets in hexadecimal with colons between them.

@@ -17,11 +17,14 @@ use wasmnet_sdk::{Error, LeasePurpose, LeaseState, MacAddress, ipnet::IpNet};
 use crate::{
     codec::{Reader, Writer, unreadable},
     net,
+    shared::Shared,
     store::Store,
 };
 
 /// What records begin with.
 const VERSION: u8 = 1;
+/// The same of a subnet that is shared with other hosts.
+const VERSION_SHARED: u8 = 2;
 
 /// The two address spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct Subnet {
     pub number: u32,
     /// The next pool's number.
     pub next_pool: u32,
+    /// What is known of the other hosts that have it.
+    pub shared: Option<Shared>,
     /// The pools, of which no two have the same range.
     pub pools: Vec<Pool>,
 }
@@ -182,7 +187,11 @@ impl Subnet {
 
     fn to_bytes(&self) -> Vec<u8> {
         let mut to = Writer::default();
-        to.u8(VERSION).u32(self.number).u32(self.next_pool).u32(self.pools.len() as u32);
+        match &self.shared {
+            None => drop(to.u8(VERSION)),
+            Some(shared) => shared.write(to.u8(VERSION_SHARED)),
+        }
+        to.u32(self.number).u32(self.next_pool).u32(self.pools.len() as u32);
         for pool in &self.pools {
             to.u32(pool.number);
             match pool.range {
@@ -202,9 +211,11 @@ impl Subnet {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader::new(bytes);
-        if from.u8()? != VERSION {
-            return None;
-        }
+        let shared = match from.u8()? {
+            VERSION => None,
+            VERSION_SHARED => Some(Shared::read(&mut from)?),
+            _ => return None,
+        };
         let (number, next_pool, count) = (from.u32()?, from.u32()?, from.u32()?);
         let mut pools = Vec::new();
         for _ in 0..count {
@@ -235,7 +246,7 @@ impl Subnet {
             });
         }
         from.end()?;
-        Some(Self { number, next_pool, pools })
+        Some(Self { number, next_pool, shared, pools })
     }
 }
 
@@ -326,8 +337,22 @@ mod tests {
             next: u128::MAX,
         };
         let pools = vec![pool(None), pool(Some("10.1.0.0/24")), pool(Some("fd00::/70"))];
-        let subnet = Subnet { number: 1, next_pool: 9, pools };
-        assert_eq!(Subnet::from_bytes(&subnet.to_bytes()), Some(subnet));
+        let shared = Shared {
+            name: "blue/4".to_owned(),
+            generation: "01".to_owned(),
+            block_bits: 4,
+            grace: 300,
+            term: 1,
+            gateway: None,
+            blocks: Vec::new(),
+            singles: Vec::new(),
+            lent: vec![7],
+            common: Vec::new(),
+        };
+        for shared in [None, Some(shared)] {
+            let subnet = Subnet { number: 1, next_pool: 9, shared, pools: pools.clone() };
+            assert_eq!(Subnet::from_bytes(&subnet.to_bytes()), Some(subnet));
+        }
         for (mac, turn) in [(None, None), (Some((2, 4, 6, 8, 10, 12)), Some(u64::MAX))] {
             let lease = Lease {
                 pool: 7,

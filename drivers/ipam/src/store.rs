@@ -1,9 +1,11 @@
 //! Where the driver keeps its books, and what else it has from outside.
 
 use wasmnet_sdk::{
-    Error, clock, config, engine, host_networks,
+    Error, clock,
+    cluster::{self, Standing},
+    config, engine, host_networks,
     ipnet::IpNet,
-    random,
+    log, random,
     store::{self, Scope},
 };
 
@@ -20,8 +22,34 @@ pub trait Store {
     fn keys(&self, prefix: &str) -> Result<Vec<String>, Error>;
 }
 
+/// What the hosts of a cluster know in common. What is agreed stands at once, also when the
+/// call fails.
+pub trait Cluster {
+    /// This host's id.
+    fn node(&self) -> Result<String, Error>;
+    /// What people call a host, if it is there.
+    fn name_of(&self, node: &str) -> Option<String>;
+    /// How this host stands with the others.
+    fn presence(&self) -> Result<Standing, Error>;
+    /// For how long a host has not been there, in nanoseconds; none: it is, or nobody knows.
+    fn away(&self, node: &str) -> Result<Option<u64>, Error>;
+    /// An agreed value.
+    fn agreed(&self, key: &str) -> Result<Option<Vec<u8>>, Error>;
+    /// The keys of agreed values that begin with `prefix`, sorted.
+    fn agreed_keys(&self, prefix: &str) -> Result<Vec<String>, Error>;
+    /// Writes `new` (none: deletes) if the value is `old` (none: absent); says whether it did.
+    fn agree(&self, key: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Result<bool, Error>;
+    /// Waits until a value is not `old`, for so many milliseconds, and says what it is.
+    fn wait(&self, key: &str, old: Option<&[u8]>, patience: u32) -> Result<Option<Vec<u8>>, Error>;
+    /// Has [`Ipam::agreed_changed`](crate::ipam::Ipam::agreed_changed) called in so many
+    /// nanoseconds.
+    fn call_later(&self, after: u64);
+    /// Tells the operator.
+    fn warn(&self, line: &str);
+}
+
 /// What a call can learn about the world outside.
-pub trait World {
+pub trait World: Cluster {
     /// Nanoseconds since 1970.
     fn now(&self) -> u64;
     /// The engine's session: greater when the engine was started anew.
@@ -81,5 +109,49 @@ impl World for Host {
             *to = from;
         }
         five
+    }
+}
+
+impl Cluster for Host {
+    fn node(&self) -> Result<String, Error> {
+        Ok(cluster::this_node()?.id)
+    }
+
+    fn name_of(&self, node: &str) -> Option<String> {
+        let nodes = cluster::nodes().ok()?;
+        nodes.into_iter().find(|known| known.id == node).map(|known| known.name)
+    }
+
+    fn presence(&self) -> Result<Standing, Error> {
+        cluster::presence()
+    }
+
+    fn away(&self, node: &str) -> Result<Option<u64>, Error> {
+        cluster::away(node)
+    }
+
+    fn agreed(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        cluster::get(key)
+    }
+
+    fn agreed_keys(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        cluster::keys(prefix)
+    }
+
+    fn agree(&self, key: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Result<bool, Error> {
+        cluster::compare_and_set(key, old, new)
+    }
+
+    fn wait(&self, key: &str, old: Option<&[u8]>, patience: u32) -> Result<Option<Vec<u8>>, Error> {
+        cluster::wait(key, old, patience)
+    }
+
+    fn call_later(&self, after: u64) {
+        // What then is late is done with the next call.
+        let _ = cluster::call_later(after);
+    }
+
+    fn warn(&self, line: &str) {
+        log::write(log::Level::Warn, line);
     }
 }

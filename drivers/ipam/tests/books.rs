@@ -4,11 +4,15 @@ use std::{
     net::IpAddr,
 };
 
+use crate::members::Member;
 use wasmnet_ipam::{
     ipam::Ipam,
-    store::{Store, World},
+    store::{Cluster, Store, World},
 };
-use wasmnet_sdk::{DriverOption, Error, IpFamily, IpNetwork, IpamPool, PoolRequest, ipnet::IpNet};
+use wasmnet_sdk::{
+    DriverOption, Error, IpFamily, IpNetwork, IpamPool, PoolRequest, cluster::Standing,
+    ipnet::IpNet,
+};
 
 /// Keys in memory, of which a crash takes back what is not committed.
 #[derive(Debug, Default)]
@@ -26,6 +30,7 @@ pub struct Around {
     pub session: Cell<u64>,
     pub config: RefCell<BTreeMap<String, String>>,
     pub networks: RefCell<Vec<IpNet>>,
+    pub cluster: Member,
 }
 
 pub type Bench = Ipam<Books, Around>;
@@ -93,6 +98,53 @@ impl World for Around {
 
     fn random(&self) -> [u8; 5] {
         [1, 2, 3, 4, 5]
+    }
+}
+
+impl Cluster for Around {
+    fn node(&self) -> Result<String, Error> {
+        Ok(self.cluster.id.clone())
+    }
+
+    fn name_of(&self, _node: &str) -> Option<String> {
+        None
+    }
+
+    fn presence(&self) -> Result<Standing, Error> {
+        self.cluster.presence()
+    }
+
+    fn away(&self, node: &str) -> Result<Option<u64>, Error> {
+        self.cluster.away(node)
+    }
+
+    fn agreed(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.cluster.get(key)
+    }
+
+    fn agreed_keys(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.cluster.keys(prefix)
+    }
+
+    fn agree(&self, key: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Result<bool, Error> {
+        self.cluster.set(key, old, new)
+    }
+
+    fn wait(
+        &self,
+        key: &str,
+        old: Option<&[u8]>,
+        _patience: u32,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.cluster.wait(key, old)
+    }
+
+    fn call_later(&self, after: u64) {
+        self.cluster.call_later(after);
+    }
+
+    fn warn(&self, line: &str) {
+        self.cluster.warnings.borrow_mut().push(line.to_owned());
     }
 }
 

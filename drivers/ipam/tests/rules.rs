@@ -195,7 +195,7 @@ fn the_operator_names_blocks() {
 fn options_that_are_wrong_are_told_and_others_are_others() {
     let mut bench = bench();
     for (key, value, says) in [
-        ("colour", "blue", "option colour is not known; known are pool, rest"),
+        ("colour", "blue", "option colour is not known; known are pool, rest, cluster, grace"),
         ("rest", "soon", "option rest: \"soon\" must be seconds from 0 to 86400"),
         ("rest", "86401", "option rest: \"86401\" must be seconds from 0 to 86400"),
     ] {

@@ -19,7 +19,7 @@ use crate::{
         view::{IpamView, LeasesOf},
     },
     id::DriverName,
-    model::{Lease, PoolReport},
+    model::{Lease, PoolReport, SharedPool},
 };
 
 /// Leases of a pool that are read.
@@ -106,11 +106,33 @@ pub(super) async fn show(socket: &Path, free: bool, json: bool) -> Result<(), Er
     };
     let head = ["DRIVER", "POOL", "NAME", "HELD", "RESTING", "FREE"];
     output::table(&head, pools.iter().map(row))?;
+    print_shared(&pools)?;
     if !pools.is_empty() {
         output::lines("\n")?;
         if free { print_runs(&pools)? } else { print_leases(&pools)? }
     }
     Ok(output::lines(&silent.join("\n"))?)
+}
+
+/// Prints which blocks of pools that several hosts share are this one's.
+fn print_shared(pools: &[Pool]) -> Result<(), Error> {
+    let row = |(pool, shared): (&Pool, &SharedPool)| {
+        let others =
+            shared.others.map_or_else(|| "unknown".to_owned(), |others| others.to_string());
+        let all = if shared.all == u64::MAX { "many".to_owned() } else { shared.all.to_string() };
+        let blocks: Vec<String> = shared.blocks.iter().map(IpNet::to_string).collect();
+        vec![shared.name.clone(), pool.report.id.clone(), others, all, blocks.join(" ")]
+    };
+    let shared: Vec<_> = pools
+        .iter()
+        .filter_map(|pool| Some((pool, pool.report.shared.as_ref()?)))
+        .map(row)
+        .collect();
+    if shared.is_empty() {
+        return Ok(());
+    }
+    output::lines("\n")?;
+    Ok(output::table(&["SHARED", "POOL", "OTHERS", "ALL", "BLOCKS HERE"], shared)?)
 }
 
 fn print_leases(pools: &[Pool]) -> Result<(), Error> {
@@ -220,6 +242,7 @@ mod tests {
             held: 0,
             resting: 0,
             free: 0,
+            shared: None,
         };
         let leases = taken.iter().map(lease).collect();
         let driver = "acme".parse().unwrap();

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     events::{About, Bus, What},
-    id::{NetworkId, NodeId},
+    id::{DriverName, NetworkId, NodeId},
     ledger::{FollowedKey, Group, Ledger},
 };
 
@@ -44,6 +44,13 @@ pub trait Listener: Send + Sync {
         group: &Group,
         keys: Option<Vec<String>>,
     ) -> Result<bool, String>;
+
+    /// The drivers that are told of agreed values.
+    fn sharers(&self) -> Vec<DriverName>;
+
+    /// Tells one that agreed values may have changed; says whether it wants to be told once
+    /// more. An error (in a sentence) means that it has to be.
+    async fn agreed_changed(&self, driver: &DriverName) -> Result<bool, String>;
 }
 
 /// Follows what the ledger says is followed, for as long as this is polled.
@@ -172,11 +179,13 @@ pub(super) async fn run_nodes(cluster: Arc<Cluster>, events: Arc<Bus>) {
             Ok(Listing { revision, rows }) => {
                 pause = FIRST_PAUSE;
                 set_nodes(&cluster, nodes_of(rows), (!is_first).then_some(&events));
+                cluster.known.begin_watch();
                 is_first = false;
                 let Err(error) = watch(&cluster, &prefix, revision + 1, |changes| {
                     changes.into_iter().for_each(|change| change_node(&cluster, change, &events));
                 })
                 .await;
+                cluster.known.end_watch();
                 tracing::debug!(%error, "reading the nodes again");
             }
             Err(error) => tracing::debug!(%error, "cannot read the nodes"),
@@ -227,14 +236,14 @@ fn gone(cluster: &Cluster, node: Node, events: &Bus) {
     }
 }
 
-async fn first(cluster: &Cluster, prefix: &str) -> Result<Listing, Error> {
+pub(super) async fn first(cluster: &Cluster, prefix: &str) -> Result<Listing, Error> {
     let late = || Err(Error::Unreachable("it does not answer".to_owned()));
     let listing = tokio::time::timeout(PATIENCE, cluster.store.list(prefix, false));
     listing.await.unwrap_or_else(|_elapsed| late())
 }
 
 /// Hands on what changes, until that is not known any more.
-async fn watch(
+pub(super) async fn watch(
     cluster: &Cluster,
     prefix: &str,
     from: u64,

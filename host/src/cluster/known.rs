@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -23,8 +24,17 @@ pub(super) type View = BTreeMap<String, BTreeMap<NodeId, Entry>>;
 /// Nodes, and groups that are followed.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    nodes: Mutex<BTreeMap<NodeId, Node>>,
+    nodes: Mutex<Nodes>,
     groups: Mutex<BTreeMap<Group, Followed>>,
+}
+
+#[derive(Debug, Default)]
+struct Nodes {
+    there: BTreeMap<NodeId, Node>,
+    /// Since when all that come and go are seen; none: they are not.
+    watched: Option<Instant>,
+    /// When those went that went since then.
+    gone: BTreeMap<NodeId, Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -58,22 +68,54 @@ pub(super) enum Gathered {
 impl Known {
     /// The nodes that are there.
     pub(super) fn nodes(&self) -> BTreeMap<NodeId, Node> {
-        self.lock_nodes().clone()
+        self.lock_nodes().there.clone()
     }
 
     /// Sets the nodes that are there and returns those that were.
     pub(super) fn set_nodes(&self, nodes: BTreeMap<NodeId, Node>) -> BTreeMap<NodeId, Node> {
-        std::mem::replace(&mut *self.lock_nodes(), nodes)
+        let mut known = self.lock_nodes();
+        let before = std::mem::replace(&mut known.there, nodes);
+        let Nodes { there, gone, .. } = &mut *known;
+        gone.retain(|id, _| !there.contains_key(id));
+        let went = before.keys().filter(|id| !there.contains_key(*id));
+        gone.extend(went.map(|id| (id.clone(), Instant::now())));
+        before
     }
 
     /// Notes that a node is there, and returns what it was.
     pub(super) fn put_node(&self, node: Node) -> Option<Node> {
-        self.lock_nodes().insert(node.id.clone(), node)
+        let mut known = self.lock_nodes();
+        known.gone.remove(&node.id);
+        known.there.insert(node.id.clone(), node)
     }
 
     /// Notes that a node is there no more, and returns what it was.
     pub(super) fn remove_node(&self, id: &NodeId) -> Option<Node> {
-        self.lock_nodes().remove(id)
+        let mut known = self.lock_nodes();
+        let was = known.there.remove(id)?;
+        known.gone.insert(id.clone(), Instant::now());
+        Some(was)
+    }
+
+    /// From now on all nodes that come and go are seen.
+    pub(super) fn begin_watch(&self) {
+        self.lock_nodes().watched = Some(Instant::now());
+    }
+
+    /// They are not any more: who has gone may have come back.
+    pub(super) fn end_watch(&self) {
+        let mut nodes = self.lock_nodes();
+        nodes.watched = None;
+        nodes.gone.clear();
+    }
+
+    /// For how long a node has not been there without a break; none: it is there, or nobody
+    /// knows.
+    pub(super) fn away(&self, id: &NodeId) -> Option<Duration> {
+        let nodes = self.lock_nodes();
+        let watched = nodes.watched.filter(|_| !nodes.there.contains_key(id))?;
+        let since = nodes.gone.get(id).map_or(watched, |gone| watched.max(*gone));
+        Some(since.elapsed())
     }
 
     /// Entries of a group, by key and node; none if they are not known.
@@ -157,7 +199,7 @@ impl Known {
         }
     }
 
-    fn lock_nodes(&self) -> MutexGuard<'_, BTreeMap<NodeId, Node>> {
+    fn lock_nodes(&self) -> MutexGuard<'_, Nodes> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -208,5 +250,44 @@ impl Gathered {
             Self::Keys(keys) => Some(keys.iter().cloned().collect()),
             Self::Nothing | Self::Any => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(ids: &[&NodeId]) -> BTreeMap<NodeId, Node> {
+        let node = |id: &&NodeId| Node {
+            id: (*id).clone(),
+            name: String::new(),
+            address: "192.0.2.1".parse().unwrap(),
+        };
+        ids.iter().map(|id| ((*id).clone(), node(id))).collect()
+    }
+
+    #[test]
+    fn who_is_away_is_counted_from_when_it_was_seen_to_go() {
+        let known = Known::default();
+        let (one, other) = (NodeId::random().unwrap(), NodeId::random().unwrap());
+        assert_eq!(known.away(&one), None, "nobody looks");
+        known.set_nodes(nodes(&[&one]));
+        known.begin_watch();
+        assert_eq!(known.away(&one), None, "it is there");
+        // Not longer than somebody has looked.
+        let tick = Duration::from_millis(20);
+        std::thread::sleep(tick);
+        assert!(known.away(&other).unwrap() >= tick);
+        known.set_nodes(nodes(&[]));
+        assert!(known.away(&one).unwrap() < known.away(&other).unwrap());
+        known.set_nodes(nodes(&[&one]));
+        assert_eq!(known.away(&one), None, "it is back");
+        known.set_nodes(nodes(&[]));
+        std::thread::sleep(tick);
+        assert!(known.away(&one).unwrap() >= tick);
+        known.end_watch();
+        assert_eq!(known.away(&one), None, "nobody looks");
+        known.begin_watch();
+        assert!(known.away(&one).unwrap() < tick, "it may have been there in between");
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Cluster, Error, Lease, Node, Write, keys};
+use super::{Cluster, Error, Lease, Node, Write, keys, standing::SinceBoot};
 use crate::{
     events::Bus,
     ledger::{EntryKey, Ledger},
@@ -35,6 +35,8 @@ struct Publisher {
     cluster: Arc<Cluster>,
     ledger: Arc<Ledger>,
     lease: Option<Lease>,
+    /// Another one with each lease.
+    term: u64,
     /// As whom it was written.
     node: Option<Node>,
     written: BTreeMap<String, Vec<u8>>,
@@ -43,13 +45,13 @@ struct Publisher {
 /// Publishes for as long as this is polled.
 pub(super) async fn run(cluster: Arc<Cluster>, ledger: Arc<Ledger>, events: Arc<Bus>) {
     let written = BTreeMap::new();
-    let mut publisher = Publisher { cluster, ledger, lease: None, node: None, written };
+    let mut publisher = Publisher { cluster, ledger, lease: None, term: 0, node: None, written };
     let mut pause = FIRST_PAUSE;
     loop {
         let began = Instant::now();
         let Err(error) = publisher.session(&events).await;
         match error {
-            Error::NoLease => publisher.lease = None,
+            Error::NoLease => publisher.lose_lease(),
             // Nobody has noticed: there is nothing to publish.
             Error::NoAddress if publisher.ledger.read().shares.published() == 0 => {
                 tokio::time::sleep(NO_ADDRESS_PAUSE).await;
@@ -72,8 +74,10 @@ impl Publisher {
         let time = self.cluster.settings.lease;
         let mut shared = self.ledger.shared();
         shared.mark_unchanged();
+        let began = SinceBoot::now();
         let lease = self.have_lease(time).await?;
         self.compare_all(lease).await?;
+        self.cluster.presence.seen(self.term, began);
         self.cluster.is_reachable(events);
         let mut renewal = tokio::time::interval(RENEWAL.min(time / 3));
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -82,9 +86,11 @@ impl Publisher {
             tokio::select! {
                 biased;
                 _ = renewal.tick() => {
+                    let began = SinceBoot::now();
                     if !in_time(self.cluster.store.keep_alive(lease)).await? {
                         return Err(Error::NoLease);
                     }
+                    self.cluster.presence.seen(self.term, began);
                 }
                 // The ledger lives as long as `self`.
                 _ = shared.changed() => {
@@ -103,13 +109,19 @@ impl Publisher {
             if in_time(store.keep_alive(lease)).await? {
                 return Ok(lease);
             }
-            self.lease = None;
+            self.lose_lease();
         }
         let lease = in_time(store.grant(time)).await?;
         self.lease = Some(lease);
+        self.term = new_term()?;
         // What is there hangs on another lease.
         self.written.clear();
         Ok(lease)
+    }
+
+    fn lose_lease(&mut self) {
+        self.lease = None;
+        self.cluster.presence.missed();
     }
 
     /// Writes everything that is not known to be there, and deletes what should not be.
@@ -202,6 +214,14 @@ impl Write {
             Self::Put(key, _) | Self::Delete(key) => key,
         }
     }
+}
+
+/// A number that no term had before.
+fn new_term() -> Result<u64, Error> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::Refused(format!("there is no randomness: {error}")))?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 
-use super::{Dispatcher, Error};
+use super::{Dispatcher, Error, Slot};
 use crate::{
     cluster::Listener,
-    id::NetworkId,
+    id::{DriverName, NetworkId},
     ledger::{FollowedKey, Group, Scope},
 };
 
@@ -54,5 +54,23 @@ impl Listener for Dispatcher {
     ) -> Result<bool, String> {
         let told = Self::entries_changed(self, network, group, keys).await;
         told.map_err(|error| error.external())
+    }
+
+    fn sharers(&self) -> Vec<DriverName> {
+        let shares = |slot: &Slot| match slot {
+            Slot::Ready(driver) => {
+                let permits = &driver.permits;
+                driver.ipam_capabilities.is_some()
+                    && permits.wanted.cluster
+                    && permits.granted.cluster
+            }
+            Slot::Failed(_) => false,
+        };
+        let sharers = self.drivers.all().into_iter().filter(|(_, slot)| shares(slot));
+        sharers.map(|(name, _)| name).collect()
+    }
+
+    async fn agreed_changed(&self, driver: &DriverName) -> Result<bool, String> {
+        Self::agreed_changed(self, driver).await.map_err(|error| error.external())
     }
 }

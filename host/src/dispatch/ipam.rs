@@ -93,6 +93,18 @@ impl Dispatcher {
         }
     }
 
+    /// Tells a driver that agreed values may have changed, or that the store can be reached;
+    /// says whether it wants to be told once more.
+    pub async fn agreed_changed(&self, name: &DriverName) -> Result<bool, Error> {
+        let order = self.lock_ipam(name).await;
+        let driver = self.driver(name)?;
+        let transaction = self.begin(name, None, None);
+        let answer = driver.agreed_changed(self.call(&driver, &transaction)).await;
+        let again = self.settle(&transaction, &order, driver.judge(answer)).await?;
+        self.commit(&transaction).await?;
+        Ok(again)
+    }
+
     /// The pools of a driver.
     pub async fn pools(&self, name: &DriverName) -> Result<Vec<PoolReport>, Error> {
         let order = self.lock_ipam(name).await;

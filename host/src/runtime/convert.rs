@@ -18,7 +18,7 @@ use crate::{
     model::{
         ContainerInterface, EndpointRequest, EndpointSettings, JoinInfo, Lease, LeasePurpose,
         LeaseState, Network, NetworkCapabilities, Node, Options, Pool, PoolReport, PoolRequest,
-        PortBinding, Protocol, ReservedPool, Scope, StaticRoute,
+        PortBinding, Protocol, ReservedPool, Scope, SharedPool, StaticRoute,
     },
 };
 
@@ -212,6 +212,17 @@ pub(super) fn pool_report_in(report: ipam_driver::PoolReport) -> Result<PoolRepo
         held: report.held,
         resting: report.resting,
         free: report.free,
+        shared: report.shared.map(shared_pool_in).transpose()?,
+    })
+}
+
+fn shared_pool_in(shared: ipam_driver::SharedPool) -> Result<SharedPool, CallError> {
+    let blocks = shared.blocks.into_iter().map(|net| Ok(net_in("pools", net)?.trunc()));
+    Ok(SharedPool {
+        name: one_line(&shared.name),
+        blocks: blocks.collect::<Result<_, CallError>>()?,
+        others: shared.others,
+        all: shared.all,
     })
 }
 

@@ -114,6 +114,14 @@ impl Driver {
         Ok(answer.await?.into_iter().map(convert::lease_in).collect())
     }
 
+    /// `agreed-changed`.
+    pub async fn agreed_changed(&self, call: Call) -> Result<bool, CallError> {
+        self.ipam_call("agreed-changed", call, move |guest, store| {
+            async move { guest.call_agreed_changed(store).await }.boxed()
+        })
+        .await
+    }
+
     async fn ipam_call<T: Send + 'static>(
         &self,
         method: &'static str,

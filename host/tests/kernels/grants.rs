@@ -117,6 +117,9 @@ fn less(all: &Grants) -> Vec<(Grants, Code)> {
     if all.host_networks {
         case(Code::DeniedHostNetworks, &|grants| grants.host_networks = false);
     }
+    if all.cluster {
+        case(Code::DeniedCluster, &|grants| grants.cluster = false);
+    }
     if all.direct_access {
         case(Code::DeniedDirectAccess, &|grants| grants.direct_access = false);
     }
@@ -142,7 +145,7 @@ fn nor_does_the_ipam_driver() {
     simulated(|kernel| async {
         let bench = Bench::start(kernel).await;
         let all = asked_for(&bench, &ipam());
-        assert_eq!(all, toml::from_str("host-networks = true").unwrap());
+        assert_eq!(all, toml::from_str("host-networks = true\ncluster = true").unwrap());
         let any = PoolRequest {
             address_space: "wasm-local".to_owned(),
             ipv6: false,
@@ -151,13 +154,23 @@ fn nor_does_the_ipam_driver() {
             options: Default::default(),
         };
         let this = PoolRequest { subnet: "10.1.0.0/16".parse().ok(), ..any.clone() };
+        let blue = ("cluster".to_owned(), "blue".to_owned());
+        let shared = PoolRequest { options: [blue].into(), ..this.clone() };
         for (grants, missed) in [(all.clone(), None)]
             .into_iter()
-            .chain(less(&all).into_iter().map(|(grants, code)| (grants, Some(code.to_string()))))
+            .chain(less(&all).into_iter().map(|(grants, code)| (grants, Some(code))))
         {
             let bench = Bench::with_grants(Arc::new(Simulated::default()), Some(grants)).await;
             let chosen = bench.dispatcher.request_pool(&ipam(), &any).await;
-            assert_eq!(code(chosen.map(drop)), missed);
+            let of = |missed: Option<Code>, code| missed.filter(|is| *is == code);
+            let denied = of(missed, Code::DeniedHostNetworks).map(|code| code.to_string());
+            assert_eq!(code(chosen.map(drop)), denied);
+            // There are no other hosts here to share a pool with.
+            let answer = code(bench.dispatcher.request_pool(&ipam(), &shared).await.map(drop));
+            match of(missed, Code::DeniedCluster) {
+                Some(denied) => assert_eq!(answer, Some(denied.to_string())),
+                None => assert!(answer.is_some_and(|text| text.contains("nothing of a cluster"))),
+            }
             // Who asks for a subnet gets it without looking at the host.
             bench.dispatcher.request_pool(&ipam(), &this).await.unwrap();
         }

@@ -72,6 +72,14 @@ impl Listener for Told {
         self.0.fetch_add(1, Ordering::Relaxed);
         Ok(false)
     }
+
+    fn sharers(&self) -> Vec<DriverName> {
+        Vec::new()
+    }
+
+    async fn agreed_changed(&self, _driver: &DriverName) -> Result<bool, String> {
+        Ok(false)
+    }
 }
 
 // === impl Simulation ===

@@ -103,4 +103,11 @@ impl<D: IpamDriver> Ipam<D> {
     pub fn leases(&self, pool: &str, after: Option<IpAddress>) -> Result<Vec<Lease>, Error> {
         self.host.call(Call::default(), || D::leases(pool, after))
     }
+
+    /// Agreed values may have changed, or the cluster's store can be reached.
+    pub fn agreed_changed(&self) -> Result<(), Error> {
+        // As the host does: a driver that has more to do is asked again.
+        while self.host.call(Call::default(), D::agreed_changed)? {}
+        Ok(())
+    }
 }

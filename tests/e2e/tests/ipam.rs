@@ -4,6 +4,8 @@
 mod crashes;
 /// Networks and containers of a real engine.
 mod networks;
+/// Pools that several hosts share.
+mod shared;
 /// What operators see, and what the doctor finds.
 mod shown;
 /// Many clients, full pools, replays.

@@ -100,6 +100,26 @@ impl Etcd {
         self.ask_at(&running.expect("a running member").host, method, body)
     }
 
+    /// The value of a key, if there is one.
+    #[track_caller]
+    pub fn value(&self, key: &str) -> Option<Vec<u8>> {
+        let answer =
+            self.ask("kv/range", &format!(r#"{{"key":"{}"}}"#, BASE64_STANDARD.encode(key)));
+        assert!(answer.success(), "etcd does not answer: {answer}");
+        let answer: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
+        let row = answer["kvs"].get(0)?;
+        // An empty one is left out.
+        Some(BASE64_STANDARD.decode(row["value"].as_str().unwrap_or_default()).expect("base64"))
+    }
+
+    /// Writes a value.
+    #[track_caller]
+    pub fn put(&self, key: &str, value: &[u8]) {
+        let (key, value) = (BASE64_STANDARD.encode(key), BASE64_STANDARD.encode(value));
+        let answer = self.ask("kv/put", &format!(r#"{{"key":"{key}","value":"{value}"}}"#));
+        assert!(answer.success(), "etcd does not answer: {answer}");
+    }
+
     /// The keys in it that begin with `prefix`, sorted.
     #[track_caller]
     pub fn keys(&self, prefix: &str) -> Vec<String> {

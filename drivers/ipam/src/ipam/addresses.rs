@@ -10,6 +10,7 @@ use crate::{
     net::{self, Span},
     options::AddressOptions,
     record::{Lease, PoolId, Subnet},
+    shared::Shared,
     store::{Store, World},
     tree::{Map, Tree},
 };
@@ -37,10 +38,15 @@ impl<S: Store, W: World> Ipam<S, W> {
             since: self.world.now(),
             turn: None,
         };
-        let offset = match address {
-            Some(address) => self.take(&id, &mut subnet, address, &lease)?,
-            None => self.choose(&id, &mut subnet, &options, &lease)?,
+        let mut shared = subnet.shared.take();
+        let offset = match (address, &mut shared) {
+            (Some(address), shared) => self.take(&id, &mut subnet, shared, address, &lease)?,
+            (None, Some(shared)) => {
+                self.choose_shared(&id, &mut subnet, shared, &options, &lease)?
+            }
+            (None, None) => self.choose(&id, &mut subnet, &options, &lease)?,
         };
+        subnet.shared = shared;
         subnet.write(&mut self.store, &id)?;
         let net = IpNet::new(net::at(id.subnet, offset), id.subnet.prefix_len());
         net.map_err(|_| errors::pool())
@@ -53,7 +59,13 @@ impl<S: Store, W: World> Ipam<S, W> {
         let Some(offset) = net::offset(id.subnet, address) else { return Ok(()) };
         match Lease::read(&self.store, subnet.number, offset)? {
             Some(lease) if lease.turn.is_none() => {
-                self.give_back(&id, &mut subnet, offset, lease)?;
+                match subnet.shared.take() {
+                    Some(shared) => {
+                        self.give_back_shared(&id, &mut subnet, &shared, offset, lease)?;
+                        subnet.shared = Some(shared);
+                    }
+                    None => self.give_back(&id, &mut subnet, offset, lease)?,
+                }
                 subnet.write(&mut self.store, &id)
             }
             _ => Ok(()),
@@ -65,6 +77,7 @@ impl<S: Store, W: World> Ipam<S, W> {
         &mut self,
         id: &PoolId,
         subnet: &mut Subnet,
+        shared: &mut Option<Shared>,
         address: IpAddr,
         lease: &Lease,
     ) -> Result<u128, Error> {
@@ -86,7 +99,10 @@ impl<S: Store, W: World> Ipam<S, W> {
                 let held = Lease { session: lease.session, mac, ..held };
                 held.write(&mut self.store, subnet.number, offset)?;
             }
-            _ => self.hold(id, subnet, offset, lease)?,
+            _ => match shared {
+                Some(shared) => self.take_shared(id, subnet, shared, offset, lease)?,
+                None => self.hold(id, subnet, offset, lease)?,
+            },
         }
         Ok(offset)
     }

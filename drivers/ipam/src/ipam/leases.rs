@@ -5,7 +5,8 @@ use wasmnet_sdk::{Error, MacAddress};
 use super::Ipam;
 use crate::{
     net,
-    record::{Lease, PoolId, Subnet},
+    record::{Lease, Pool, PoolId, Subnet},
+    shared::Shared,
     store::{Store, World},
     tree::Tree,
 };
@@ -69,6 +70,33 @@ impl<S: Store, W: World> Ipam<S, W> {
         lease.write(&mut self.store, number, offset)
     }
 
+    /// The same of a pool that is shared with other hosts.
+    pub(super) fn give_back_shared(
+        &mut self,
+        id: &PoolId,
+        subnet: &mut Subnet,
+        shared: &Shared,
+        offset: u128,
+        lease: Lease,
+    ) -> Result<(), Error> {
+        let (number, bits) = (subnet.number, net::host_bits(id.subnet));
+        let ours = shared.has_block(shared.block_of(offset));
+        let after = u64::from(subnet.numbered(lease.pool).map_or(0, |pool| pool.rest));
+        self.world.call_later((after + 1) * NANOSECONDS);
+        if shared.common.contains(&offset) || !(ours || shared.has_single(offset)) {
+            // Not this host's to give out again.
+            if let Some(pool) = subnet.numbered(lease.pool) {
+                pool.held = pool.held.saturating_sub(1);
+            }
+            self.set_free(number, bits, offset)?;
+            if ours {
+                self.mark(number, bits, offset, true, true)?;
+            }
+            return Ok(());
+        }
+        self.give_back(id, subnet, offset, lease)
+    }
+
     /// Takes back some of a pool's addresses that have rested long enough.
     pub(super) fn take_back(&mut self, id: &PoolId, subnet: &mut Subnet) -> Result<(), Error> {
         let (number, bits) = (subnet.number, net::host_bits(id.subnet));
@@ -92,6 +120,14 @@ impl<S: Store, W: World> Ipam<S, W> {
             pool.head += 1;
         }
         Ok(())
+    }
+
+    /// In how many nanoseconds the address of a pool that has rested longest has rested enough.
+    pub(super) fn rest_left(&self, number: u32, pool: &Pool) -> Result<u64, Error> {
+        let rest = u64::from(pool.rest) * NANOSECONDS;
+        let Some((_, lease)) = self.resting(number, pool.number, pool.head)? else { return Ok(0) };
+        // Not longer when the clock was set back.
+        Ok(lease.since.saturating_add(rest).saturating_sub(self.world.now()).min(rest))
     }
 
     /// The address of a pool that has rested longest, if it is soon found.
@@ -152,7 +188,8 @@ impl<S: Store, W: World> Ipam<S, W> {
         Ok(lease.map(|lease| (offset, lease)))
     }
 
-    fn mark(
+    /// Notes whether an address is used, and held.
+    pub(super) fn mark(
         &mut self,
         number: u32,
         bits: u32,

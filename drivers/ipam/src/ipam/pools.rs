@@ -4,7 +4,7 @@ use wasmnet_sdk::{Error, IpFamily, IpamPool, PoolRequest, ipnet::IpNet};
 
 use super::Ipam;
 use crate::{
-    blocks, codec, errors,
+    agreed, blocks, codec, errors,
     net::{self, net_in},
     options::PoolOptions,
     record::{Lease, Pool, PoolId, Space, Subnet},
@@ -31,6 +31,9 @@ impl<S: Store, W: World> Ipam<S, W> {
             return Err(errors::pool());
         }
         let subnet = match asked.filter(|net| !net.addr().is_unspecified()) {
+            _ if options.cluster.is_some() => {
+                return self.request_shared(request, space, asked, range, options);
+            }
             Some(subnet) => subnet,
             // A subnet of nothing but a length leaves the choice, too.
             None if range.is_some() => return Err(errors::sub_pool()),
@@ -46,19 +49,62 @@ impl<S: Store, W: World> Ipam<S, W> {
         }
         let id = PoolId { space, subnet, range };
         match Subnet::read(&self.store, &id)? {
+            Some(known) if known.shared.is_some() => return Err(errors::overlap()),
             Some(known) => self.share(id, known, options)?,
             None => {
                 self.check_block(&id, request.family, &options)?;
-                let mut others = self.subnets_of(space)?.into_iter();
-                if others.any(|other| net::overlap(other, subnet)) {
-                    return Err(errors::overlap());
-                }
+                self.check_overlap(&id)?;
                 let number = self.take_number()?;
-                let record = Subnet { number, next_pool: 0, pools: Vec::new() };
+                let record = Subnet { number, next_pool: 0, shared: None, pools: Vec::new() };
                 self.add(id, record, options)?;
             }
         }
         Ok(IpamPool { id: id.to_string(), subnet: subnet.into(), gateway: None })
+    }
+
+    /// Reserves a pool that other hosts have or may have, too.
+    fn request_shared(
+        &mut self,
+        request: &PoolRequest,
+        space: Space,
+        asked: Option<IpNet>,
+        range: Option<IpNet>,
+        options: PoolOptions,
+    ) -> Result<IpamPool, Error> {
+        let Some(cluster) = options.cluster.clone() else { return Err(errors::pool()) };
+        let family = request.family;
+        let named = asked.filter(|net| !net.addr().is_unspecified());
+        let here = self.shared_here(space, &agreed::name(&cluster.name, family))?;
+        let subnet = match (here, named) {
+            (Some(here), Some(named)) if here != named => {
+                return Err(errors::other_subnet(&cluster.name, here, named));
+            }
+            (Some(here), _) => here,
+            (None, _) => self.agreed_subnet(space, family, asked, &cluster, &options)?,
+        };
+        if range.is_some_and(|range| !subnet.contains(&range)) {
+            return Err(errors::sub_pool());
+        }
+        let id = PoolId { space, subnet, range };
+        match Subnet::read(&self.store, &id)? {
+            Some(known) if here.is_some() => self.share(id, known, options)?,
+            _ => {
+                self.check_block(&id, family, &options)?;
+                self.check_overlap(&id)?;
+                let number = self.take_number()?;
+                let shared = Some(self.join(number, subnet, family, &cluster)?);
+                self.add(id, Subnet { number, next_pool: 0, shared, pools: Vec::new() }, options)?;
+            }
+        }
+        Ok(IpamPool { id: id.to_string(), subnet: subnet.into(), gateway: None })
+    }
+
+    fn check_overlap(&self, id: &PoolId) -> Result<(), Error> {
+        let mut others = self.subnets_of(id.space)?.into_iter();
+        match others.any(|other| net::overlap(other, id.subnet)) {
+            true => Err(errors::overlap()),
+            false => Ok(()),
+        }
     }
 
     /// Gives a pool back; one that nobody has is fine. A subnet goes with its last pool, and
@@ -72,6 +118,10 @@ impl<S: Store, W: World> Ipam<S, W> {
                 self.store.delete(&id.key())?;
                 let bits = net::host_bits(id.subnet) as u8;
                 self.store.set(&number_key(subnet.number), &[bits])?;
+                if subnet.shared.is_some() {
+                    // When the books say so, this host leaves the others.
+                    self.world.call_later(0);
+                }
             } else {
                 subnet.write(&mut self.store, &id)?;
             }
@@ -128,7 +178,7 @@ impl<S: Store, W: World> Ipam<S, W> {
     }
 
     /// Where an automatic pool may be from.
-    fn blocks(
+    pub(super) fn blocks(
         &mut self,
         space: Space,
         family: IpFamily,
@@ -161,7 +211,7 @@ impl<S: Store, W: World> Ipam<S, W> {
     }
 
     /// What an automatic pool must keep off.
-    fn taken(&self) -> Result<Vec<IpNet>, Error> {
+    pub(super) fn taken(&self) -> Result<Vec<IpNet>, Error> {
         let mut taken = self.world.networks()?;
         for space in Space::ALL {
             taken.extend(self.subnets_of(space)?);

@@ -2,19 +2,26 @@
 
 use std::net::IpAddr;
 
-use wasmnet_sdk::{Error, PoolReport, ipnet::IpNet};
+use wasmnet_sdk::{Error, PoolReport, SharedPool, ipnet::IpNet};
 
-use super::Ipam;
+use super::{Ipam, blocks::meet};
 use crate::{
     errors,
     net::{self, Span},
     record::{Lease, PoolId, Space, Subnet},
+    shared::{Shared, Sure},
     store::{Store, World},
     tree::Tree,
 };
 
 /// Leases in one answer.
 const LEASES_MAX: usize = 1000;
+
+fn free_in<S: Store>(tree: &Tree<'_, S>, span: Span) -> Result<u128, Error> {
+    let used = tree.count_used(span)?;
+    let all = (span.high + 1).saturating_sub(span.low);
+    Ok(all.saturating_sub(used))
+}
 
 // === impl Ipam ===
 
@@ -74,13 +81,20 @@ impl<S: Store, W: World> Ipam<S, W> {
 
     fn report(&self, space: Space, net: IpNet, reports: &mut Vec<PoolReport>) -> Result<(), Error> {
         let of = PoolId { space, subnet: net, range: None };
-        let Some(subnet) = Subnet::read(&self.store, &of)? else { return Ok(()) };
+        let Some(mut subnet) = Subnet::read(&self.store, &of)? else { return Ok(()) };
+        let shared = subnet.shared.take();
+        let report = shared.as_ref().map(|shared| self.shared_report(net, shared));
         let tree = Tree::new(&self.store, subnet.number, net::host_bits(net));
         for pool in subnet.pools {
-            let span = net::choice(net, pool.range);
-            let used = tree.count_used(span)?;
-            let Span { low, high } = span;
-            let all = (high + 1).saturating_sub(low);
+            let free = match &shared {
+                Some(shared) => {
+                    let choice = Shared::choice(net, pool.range);
+                    let blocks = shared.blocks.iter();
+                    let spans = blocks.filter_map(|mine| meet(shared.span(mine.at), choice));
+                    spans.map(|span| free_in(&tree, span)).sum::<Result<u128, Error>>()?
+                }
+                None => free_in(&tree, net::choice(net, pool.range))?,
+            };
             reports.push(PoolReport {
                 id: PoolId { range: pool.range, ..of }.to_string(),
                 address_space: space.name().to_owned(),
@@ -89,9 +103,23 @@ impl<S: Store, W: World> Ipam<S, W> {
                 name: Some(pool.name).filter(|name| !name.is_empty()),
                 held: pool.held,
                 resting: pool.resting,
-                free: u64::try_from(all.saturating_sub(used)).unwrap_or(u64::MAX),
+                free: u64::try_from(free).unwrap_or(u64::MAX),
+                shared: report.clone(),
             });
         }
         Ok(())
+    }
+
+    fn shared_report(&self, net: IpNet, shared: &Shared) -> SharedPool {
+        // Not if that takes long.
+        let sure = self.sure().ok().filter(Sure::is_fresh);
+        let others = sure.and_then(|sure| Some(self.listing(shared).ok()?.of_others(&sure.node)));
+        let blocks = shared.blocks.iter().filter_map(|mine| shared.net(net, mine.at));
+        SharedPool {
+            name: shared.users_name().to_owned(),
+            blocks: blocks.map(Into::into).collect(),
+            others,
+            all: shared.blocks_in(net),
+        }
     }
 }

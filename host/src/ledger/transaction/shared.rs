@@ -3,7 +3,7 @@
 //! What it publishes and follows are rows like its kernel objects. Agreed values are another
 //! matter: nobody can take them back from others, so they are written at once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Inner, Shared, Transaction, TxError};
 use crate::{
@@ -34,6 +34,20 @@ impl Transaction {
     /// The hosts that are there.
     pub async fn nodes(&self) -> Result<Vec<Node>, TxError> {
         Ok(self.cluster().await?.nodes()?)
+    }
+
+    /// How this host stands with the others.
+    pub async fn standing(&self) -> Result<cluster::Standing, TxError> {
+        Ok(self.cluster().await?.standing().await?)
+    }
+
+    /// For how long a node has not been there; none: it is there, or nobody knows.
+    pub async fn away(&self, node: &str) -> Result<Option<Duration>, TxError> {
+        let cluster = self.cluster().await?;
+        match node.parse() {
+            Ok(id) => Ok(cluster.away(&id).await?),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Follows a group for the call's network.
@@ -156,6 +170,24 @@ impl Transaction {
             .shared
             .detached(async move { Ok(cluster.compare_and_set(&driver, &key, old, new).await?) });
         agreed.await
+    }
+
+    /// Waits until an agreed value is not `old`, for a while, and says what it is.
+    pub async fn wait_agreed(
+        &self,
+        key: &str,
+        old: Option<Vec<u8>>,
+        patience: Duration,
+    ) -> Result<Option<Vec<u8>>, TxError> {
+        check_key(key)?;
+        let cluster = self.cluster().await?;
+        Ok(cluster.wait(&self.shared.driver, key, old.as_deref(), patience).await?)
+    }
+
+    /// Has the driver told of agreed values after a while.
+    pub async fn call_later(&self, after: Duration) -> Result<(), TxError> {
+        self.cluster().await?.tell_later(&self.shared.driver, after);
+        Ok(())
     }
 
     /// The cluster, if the driver may know of it.

@@ -1,12 +1,14 @@
 //! `cluster`: what the nodes of a cluster know in common.
 
-use super::error_out;
+use std::time::Duration;
+
+use super::{error_out, system::nanoseconds};
 use crate::{
     cluster,
     ledger::TxError,
     runtime::{
         bindings::network::wasmnet::driver::{
-            cluster::{Entry, Host, Node},
+            cluster::{Entry, Host, Node, Standing},
             types::Error,
         },
         call::CallState,
@@ -42,6 +44,15 @@ impl Host for CallState {
         out(nodes, |nodes| nodes.into_iter().map(node_out).collect())
     }
 
+    async fn presence(&mut self) -> Outcome<Standing> {
+        let standing = self.transaction()?.standing().await;
+        out(standing, |cluster::Standing { term, age }| Standing { term, age: nanoseconds(age) })
+    }
+
+    async fn away(&mut self, node: String) -> Outcome<Option<u64>> {
+        out(self.transaction()?.away(&node).await, |away| away.map(nanoseconds))
+    }
+
     async fn follow(&mut self, group: String) -> Outcome<()> {
         out(self.transaction()?.follow(&group).await, |()| ())
     }
@@ -74,5 +85,19 @@ impl Host for CallState {
         new: Option<Vec<u8>>,
     ) -> Outcome<bool> {
         out(self.transaction()?.agree(&key, old, new).await, |done| done)
+    }
+
+    async fn call_later(&mut self, after: u64) -> Outcome<()> {
+        out(self.transaction()?.call_later(Duration::from_nanos(after)).await, |()| ())
+    }
+
+    async fn wait(
+        &mut self,
+        key: String,
+        old: Option<Vec<u8>>,
+        patience: u32,
+    ) -> Outcome<Option<Vec<u8>>> {
+        let patience = Duration::from_millis(patience.into());
+        out(self.transaction()?.wait_agreed(&key, old, patience).await, |value| value)
     }
 }

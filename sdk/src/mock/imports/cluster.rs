@@ -7,7 +7,7 @@ use crate::{
     mock::state::{Row, State, step},
 };
 
-pub use crate::bindings::network::wasmnet::driver::cluster::{Entry, Node};
+pub use crate::bindings::network::wasmnet::driver::cluster::{Entry, Node, Standing};
 
 const GROUP_MAX: usize = 128;
 const KEY_MAX: usize = 255;
@@ -28,6 +28,16 @@ pub fn nodes() -> Result<Vec<Node>, Error> {
         names.dedup();
         Ok(names.into_iter().map(node).collect())
     })
+}
+
+/// How this node stands with the others: they always see it.
+pub fn presence() -> Result<Standing, Error> {
+    step(|_| Ok(Standing { term: 1, age: 0 }))
+}
+
+/// For how long a node has not been there, in nanoseconds. Here nobody is known to be gone.
+pub fn away(_node: &str) -> Result<Option<u64>, Error> {
+    step(|_| Ok(None))
 }
 
 /// Follows a group for the call's network for as long as it stands.
@@ -121,6 +131,17 @@ pub fn compare_and_set(key: &str, old: Option<&[u8]>, new: Option<&[u8]>) -> Res
         }
         Ok(true)
     })
+}
+
+/// Waits until an agreed value is not `old`. Here nobody else changes it: it is what it is.
+pub fn wait(key: &str, _old: Option<&[u8]>, _patience: u32) -> Result<Option<Vec<u8>>, Error> {
+    get(key)
+}
+
+/// Has `agreed_changed` called later: by a test
+/// ([`Ipam::agreed_changed`](crate::mock::Ipam::agreed_changed)).
+pub fn call_later(_after: u64) -> Result<(), Error> {
+    step(|_| Ok(()))
 }
 
 fn node(name: &str) -> Node {

@@ -144,7 +144,10 @@ fn the_operator_names_pools() {
     for (options, says) in [
         ("--ipam-opt pool=blue", "all predefined address pools have been fully subnetted"),
         ("--ipam-opt pool=red", "there is no pool \"red\""),
-        ("--ipam-opt colour=red", "option colour is not known; known are pool, rest"),
+        (
+            "--ipam-opt colour=red",
+            "option colour is not known; known are pool, rest, cluster, grace",
+        ),
     ] {
         let refused = site.try_docker(&format!(
             "network create --driver wasm-bridge --ipam-driver wasm-ipam {options} wrong"

@@ -11,6 +11,7 @@ mod demo;
 mod engine;
 mod install;
 mod programs;
+mod reference;
 mod rust;
 mod soak;
 mod stage;

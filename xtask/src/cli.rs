@@ -7,12 +7,12 @@ use clap::{Parser, Subcommand};
 
 use crate::steps::{Failed, Steps};
 use crate::{
-    bench, cargo, command, demo, engine, install, reference, rust, soak, terminal,
+    bench, cargo, command, demo, engine, install, python, reference, rust, soak, terminal,
 };
 
 /// The project's chores
 ///
-/// Each task installs what it lacks (Debian packages, parts of Rust) before it starts.
+/// Each task installs what it lacks (Debian packages, parts of Rust and Python) before it starts.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Args {
@@ -144,6 +144,7 @@ fn check(steps: &mut Steps) -> Result<u8, Error> {
 fn test(steps: &mut Steps, filters: &[String]) -> Result<u8, Error> {
     install::packages(steps, &[install::LAB, install::TESTS])?;
     rust::target(steps)?;
+    python::packages(steps)?;
     Ok(cargo::test(filters)?)
 }
 

@@ -11,6 +11,7 @@ mod demo;
 mod engine;
 mod install;
 mod programs;
+mod python;
 mod reference;
 mod rust;
 mod soak;

@@ -19,6 +19,8 @@ mod documented;
 mod inspect;
 /// `wasmnet new`.
 mod new;
+/// A driver in another language.
+mod python;
 
 /// A folder of the test's own, outside of every workspace.
 fn folder() -> TempDir {

@@ -15,6 +15,8 @@ mod annotate;
 mod conformance;
 /// The commands of the documentation.
 mod documented;
+/// The guide's commands, on a host with an engine.
+mod guide;
 /// `wasmnet driver inspect`.
 mod inspect;
 /// `wasmnet new`.

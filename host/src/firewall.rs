@@ -14,11 +14,16 @@
 //! [`Firewall::repair`] looks and puts back what is missing.
 //!
 //! While no network stands, there is neither table nor rule of ours.
+//!
+//! A second table, of the ingress of links, carries frames of overlay networks past all
+//! that: see [`shortcuts`].
 
 mod elements;
 mod held;
+mod netdev;
 mod netlink;
 mod pass;
+mod shortcuts;
 mod tool;
 mod watch;
 
@@ -28,6 +33,7 @@ use std::{
     io,
 };
 
+use netlink_packet_netfilter::NetfilterProtoFamily;
 use tokio::sync::Mutex;
 
 pub use self::watch::Watch;
@@ -35,6 +41,7 @@ use self::{
     elements::{Element, Field},
     held::{Change, Held},
     netlink::{Batches, RawElement},
+    shortcuts::Shortcuts,
 };
 use crate::kernel::{Error, FirewallBatch, FirewallDrift, FirewallEntry, LinkName, Refusal};
 
@@ -180,6 +187,7 @@ struct State {
     passing: BTreeSet<String>,
     /// The rules of our table when it was made.
     rules: Vec<u64>,
+    shortcuts: Shortcuts,
     batches: Batches,
 }
 
@@ -192,8 +200,9 @@ impl Firewall {
         let port = batches.port()?;
         let held = Held::default();
         let (foreign, passing) = (BTreeSet::new(), BTreeSet::new());
-        let rules = Vec::new();
-        Ok(Self { port, state: Mutex::new(State { held, foreign, passing, rules, batches }) })
+        let (rules, shortcuts) = (Vec::new(), Shortcuts::default());
+        let state = State { held, foreign, passing, rules, shortcuts, batches };
+        Ok(Self { port, state: Mutex::new(state) })
     }
 
     /// The number of the netlink socket by which elements are added and deleted.
@@ -201,33 +210,30 @@ impl Firewall {
         self.port
     }
 
-    /// Applies a batch: all of it, or nothing.
+    /// Applies a batch: all of it, or nothing. Shortcuts a kernel may do without.
     pub async fn apply(&self, batch: &FirewallBatch) -> Result<(), Error> {
+        let (shortcuts, batch) = shortcuts::split(batch);
         let mut state = self.state.lock().await;
-        let change = state.held.change(batch);
-        let policy = |entry: &FirewallEntry| matches!(entry, FirewallEntry::Policy(_));
-        let networks_change = batch.add.iter().chain(&batch.remove).any(policy);
-        // Around the first and the last network the table itself comes and goes; and if
-        // somebody has flushed the ruleset behind our back, the whole of it helps.
-        let sent =
-            change.is_empty() || (!state.held.is_empty() && state.batches.apply(&change).is_ok());
-        if sent && !networks_change {
-            state.held.apply(batch);
-            return Ok(());
+        if batch != FirewallBatch::default() {
+            state.apply(&batch).await?;
         }
-        let back = state.held.apply(batch);
-        let settled = state.settle(sent).await;
-        if settled.is_err() {
-            // All or nothing: what was there before is put back.
-            state.held.apply(&back);
-            state.write().await.map_err(Error::Firewall)?;
-        }
-        settled.map_err(Error::Firewall)
+        let State { shortcuts: of, batches, .. } = &mut *state;
+        of.apply(batches, &shortcuts);
+        Ok(())
+    }
+
+    /// Says that a link was made, if only again: what was said about it may have gone with
+    /// the one before.
+    pub async fn link_came(&self, link: &LinkName) {
+        let State { shortcuts, batches, .. } = &mut *self.state.lock().await;
+        shortcuts.came(batches, link);
     }
 
     /// Makes our table hold exactly these entries, whatever is there now.
     pub async fn reset(&self, entries: &BTreeSet<FirewallEntry>) -> Result<(), Error> {
         let mut state = self.state.lock().await;
+        let State { shortcuts, batches, .. } = &mut *state;
+        shortcuts.reset(batches, entries);
         let before = std::mem::replace(&mut state.held, Held::of(entries));
         let settled = state.settle(false).await;
         if settled.is_err() {
@@ -248,7 +254,9 @@ impl Firewall {
             state.write().await.map_err(Error::Firewall)?;
         }
         state.let_pass().await.map_err(Error::Firewall)?;
-        Ok(drift)
+        let State { shortcuts, batches, .. } = &mut *state;
+        let stood = shortcuts.repair(batches).map_err(Error::Firewall)?;
+        Ok(drift.or_else(|| (!stood).then_some(FirewallDrift::Shortcuts)))
     }
 
     /// Whether a bridge is one of Docker's own.
@@ -265,6 +273,28 @@ impl Firewall {
 // === impl State ===
 
 impl State {
+    async fn apply(&mut self, batch: &FirewallBatch) -> Result<(), Error> {
+        let change = self.held.change(batch);
+        let policy = |entry: &FirewallEntry| matches!(entry, FirewallEntry::Policy(_));
+        let networks_change = batch.add.iter().chain(&batch.remove).any(policy);
+        // Around the first and the last network the table itself comes and goes; and if
+        // somebody has flushed the ruleset behind our back, the whole of it helps.
+        let sent =
+            change.is_empty() || (!self.held.is_empty() && self.batches.apply(&change).is_ok());
+        if sent && !networks_change {
+            self.held.apply(batch);
+            return Ok(());
+        }
+        let back = self.held.apply(batch);
+        let settled = self.settle(sent).await;
+        if settled.is_err() {
+            // All or nothing: what was there before is put back.
+            self.held.apply(&back);
+            self.write().await.map_err(Error::Firewall)?;
+        }
+        settled.map_err(Error::Firewall)
+    }
+
     /// Makes what is held hold: the table, unless its elements have been sent, and the pass.
     async fn settle(&mut self, sent: bool) -> Result<(), Refusal> {
         if !sent || self.held.is_empty() {
@@ -296,7 +326,9 @@ impl State {
         }
         let mut wrong = BTreeSet::new();
         for set in sets() {
-            if self.batches.elements(set)? != wanted.remove(set).unwrap_or_default() {
+            if self.batches.elements(NetfilterProtoFamily::Inet, set)?
+                != wanted.remove(set).unwrap_or_default()
+            {
                 wrong.insert(set);
             }
         }

@@ -28,7 +28,7 @@ pub use self::{
     name::{InvalidLinkName, LinkName},
     object::{
         Access, Address, Fdb, FirewallEntry, Neighbour, Object, ObjectKey, Policy, Port, Proxy,
-        Route, SourceNat, Subnet, Sysctl,
+        Route, Shortcut, SourceNat, Subnet, Sysctl,
     },
     simulated::Simulated,
     snapshot::{Beside, ObservedLink, Snapshot},
@@ -103,6 +103,9 @@ pub enum FirewallDrift {
     /// These sets or maps did not hold what they should.
     #[error("elements had been changed in {}", .0.iter().copied().collect::<Vec<_>>().join(", "))]
     Elements(BTreeSet<&'static str>),
+    /// What sends frames past the bridges of overlay networks was not as it should.
+    #[error("shortcuts past the bridges had been changed")]
+    Shortcuts,
 }
 
 /// A kernel's network state.

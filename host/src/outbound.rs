@@ -139,10 +139,11 @@ impl Target {
         if host.is_empty() || authority.as_str().contains('@') {
             return Err(wrong());
         }
-        let port = match authority.port() {
-            Some(port) => port.as_str().parse().map_err(|_| wrong())?,
-            None if tls => 443,
-            None => 80,
+        // Authority::port() is none for a port that is none, too.
+        let port = match authority.as_str().strip_prefix(authority.host()).unwrap_or_default() {
+            "" if tls => 443,
+            "" => 80,
+            port => port.trim_start_matches(':').parse().map_err(|_| wrong())?,
         };
         Ok(Self { host, port, tls, uri })
     }
@@ -247,9 +248,16 @@ mod tests {
             let target = Target::of(&request(url)).unwrap();
             assert_eq!((target.host.as_str(), target.port), (host, port));
         }
-        for url in
-            ["", "/x", "ftp://a/", "http://", "http://a:b@c/", "http://a@c/", "http://a:99999/"]
-        {
+        for url in [
+            "",
+            "/x",
+            "ftp://a/",
+            "http://",
+            "http://a:b@c/",
+            "http://a@c/",
+            "http://a:99999/",
+            "http://a:x/",
+        ] {
             let error = Target::of(&request(url)).unwrap_err();
             assert!(matches!(error, Error::Request(Mistake::Url)), "{url}: {error}");
         }

@@ -11,8 +11,9 @@ use wasmnet_sdk::{Error, ErrorCode, Network, cluster, log};
 
 use crate::settings::{self, Settings};
 
-/// Where Docker's overlay begins, too.
-const FIRST_VNI: u32 = 4096;
+/// Far above 4096, from where Docker's Swarm counts and what Calico uses: a host can have one
+/// VTEP of a VNI and UDP port only, whoever made it.
+const FIRST_VNI: u32 = 0x10_0000;
 const LAST_VNI: u32 = 0xff_ffff;
 /// How often somebody else may be faster.
 const ATTEMPTS: usize = 64;

@@ -47,6 +47,8 @@ fn of_entry(entry: &FirewallEntry) -> Vec<Element> {
         FirewallEntry::Policy(policy) => of_policy(policy),
         FirewallEntry::Subnet(subnet) => of_subnet(subnet).into_iter().collect(),
         FirewallEntry::Port(port) => of_port(port).into_iter().collect(),
+        // They have a table of their own.
+        FirewallEntry::Shortcut(_) => Vec::new(),
     }
 }
 

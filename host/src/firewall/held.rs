@@ -37,7 +37,11 @@ impl Held {
     /// What these entries stand for.
     pub(super) fn of(entries: &BTreeSet<FirewallEntry>) -> Self {
         let mut held = Self::default();
-        held.apply(&FirewallBatch { add: entries.clone(), remove: BTreeSet::new() });
+        let (_, batch) = super::shortcuts::split(&FirewallBatch {
+            add: entries.clone(),
+            remove: BTreeSet::new(),
+        });
+        held.apply(&batch);
         held
     }
 

@@ -8,7 +8,9 @@ use std::{
     io,
 };
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload,
+};
 use netlink_packet_netfilter::{
     NetfilterProtoFamily,
     nftables::{
@@ -28,7 +30,8 @@ use crate::{
 const NFTABLES: u16 = 10;
 /// NFTA_DATA_VALUE.
 const DATA_VALUE: u16 = 1;
-/// NFTA_RULE_HANDLE.
+/// NFTA_RULE_CHAIN and NFTA_RULE_HANDLE.
+const RULE_CHAIN: u16 = 2;
 const RULE_HANDLE: u16 = 3;
 /// NFTA_SET_ELEM_LIST_ELEMENTS.
 const LIST_ELEMENTS: u16 = 3;
@@ -86,12 +89,29 @@ impl Batches {
         self.answers()
     }
 
+    /// Has the kernel do these one after the other, all or none.
+    pub(super) fn transact(
+        &mut self,
+        family: NetfilterProtoFamily,
+        messages: impl IntoIterator<Item = NfTablesMessage>,
+    ) -> Result<(), Refusal> {
+        let mut buffer = Vec::new();
+        control(ControlMessage::BatchBegin, &mut buffer);
+        for message in messages {
+            let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_APPEND;
+            write(&mut buffer, flags, family, 0, message);
+        }
+        control(ControlMessage::BatchEnd, &mut buffer);
+        self.socket.send(&buffer)?;
+        self.answers()
+    }
+
     /// The rules of our table by number, in order; none if it is not there. A rule that
     /// is replaced has another number.
     pub(super) fn rules(&self) -> Result<Vec<u64>, Refusal> {
         let table = RuleMessage { attributes: vec![RuleAttribute::Table(TABLE.to_owned())] };
         let mut rules = Vec::new();
-        dump(NfTablesMessage::GetRule(table), |rule| {
+        dump(NetfilterProtoFamily::Inet, NfTablesMessage::GetRule(table), |rule| {
             let number = |(kind, value): (u16, &[u8])| match kind {
                 RULE_HANDLE => value.try_into().ok().map(u64::from_be_bytes),
                 _ => None,
@@ -101,12 +121,32 @@ impl Batches {
         Ok(rules)
     }
 
+    /// How many rules each chain of our table has that has any.
+    pub(super) fn rules_by_chain(
+        &self,
+        family: NetfilterProtoFamily,
+    ) -> Result<BTreeMap<String, usize>, Refusal> {
+        let table = RuleMessage { attributes: vec![RuleAttribute::Table(TABLE.to_owned())] };
+        let mut chains = BTreeMap::new();
+        dump(family, NfTablesMessage::GetRule(table), |rule| {
+            if let Some(chain) = rule.text(RULE_CHAIN) {
+                *chains.entry(chain.to_owned()).or_default() += 1;
+            }
+        })?;
+        Ok(chains)
+    }
+
     /// What a set or map of our table holds; nothing if it is not there.
-    pub(super) fn elements(&self, set: &str) -> Result<BTreeSet<RawElement>, Refusal> {
+    pub(super) fn elements(
+        &self,
+        family: NetfilterProtoFamily,
+        set: &str,
+    ) -> Result<BTreeSet<RawElement>, Refusal> {
         let attributes =
             vec![SetElementList::Table(TABLE.to_owned()), SetElementList::Set(set.to_owned())];
         let mut elements = BTreeSet::new();
-        dump(NfTablesMessage::GetSetElement(SetElementMessage { attributes }), |message| {
+        let message = NfTablesMessage::GetSetElement(SetElementMessage { attributes });
+        dump(family, message, |message| {
             let lists = message.attributes().filter(|(kind, _)| *kind == LIST_ELEMENTS);
             for (_, list) in lists {
                 elements.extend(netfilter::attributes(list).map(|(_, one)| RawElement::read(one)));
@@ -142,9 +182,13 @@ impl Batches {
 
 /// Asks for a list of what is in our table, and hands each message to `take`; none if it is
 /// not there.
-fn dump(of: NfTablesMessage, mut take: impl FnMut(Raw<'_>)) -> Result<(), Refusal> {
+fn dump(
+    family: NetfilterProtoFamily,
+    of: NfTablesMessage,
+    mut take: impl FnMut(Raw<'_>),
+) -> Result<(), Refusal> {
     let mut buffer = Vec::new();
-    request(of, NLM_F_REQUEST | NLM_F_DUMP, &mut buffer);
+    write(&mut buffer, NLM_F_REQUEST | NLM_F_DUMP, family, 0, of);
     let mut socket = Netfilter::open()?;
     socket.send(&buffer)?;
     loop {
@@ -201,6 +245,11 @@ fn request(message: NfTablesMessage, flags: u16, buffer: &mut Vec<u8>) {
 // === impl RawElement ===
 
 impl RawElement {
+    /// One that says `data` of `key`.
+    pub(super) fn new(key: Vec<u8>, data: Vec<u8>) -> Self {
+        Self { key, data }
+    }
+
     fn read(attributes: &[u8]) -> Self {
         let value = |data: &[u8]| {
             let found = netfilter::attributes(data).find(|(kind, _)| *kind == DATA_VALUE);

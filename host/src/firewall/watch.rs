@@ -36,15 +36,15 @@ const RULE_CHAIN: u16 = 2;
 /// A subscription to changes of nftables.
 pub struct Watch {
     socket: TokioSocket,
-    /// The socket whose changes of elements are our own.
+    /// The socket whose changes are our own.
     own: u32,
 }
 
 // === impl Watch ===
 
 impl Watch {
-    /// Subscribes, in the calling thread's network namespace. Elements that the netlink
-    /// socket `own` adds and deletes are no news.
+    /// Subscribes, in the calling thread's network namespace. What the netlink socket `own`
+    /// changes is no news.
     pub fn open(own: u32) -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_NETFILTER)?;
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
@@ -52,8 +52,8 @@ impl Watch {
         Ok(Self { socket, own })
     }
 
-    /// Waits for a change that may concern us. When we write our whole table, that is
-    /// one too.
+    /// Waits for a change that may concern us. When we write our whole table by nft(8), that
+    /// is one too.
     pub async fn next(&mut self) {
         loop {
             let socket = &mut self.socket;
@@ -73,7 +73,7 @@ impl Watch {
 
 fn concerns_us(message: Raw<'_>, own: u32) -> bool {
     let [subsystem, message_type] = message.kind.to_be_bytes();
-    if subsystem != NFTABLES {
+    if subsystem != NFTABLES || message.sender == own {
         return false;
     }
     // Of all of them the table's name is the first attribute.
@@ -84,7 +84,7 @@ fn concerns_us(message: Raw<'_>, own: u32) -> bool {
         NEW_CHAIN | DELETE_CHAIN => chain(CHAIN_NAME),
         NEW_RULE | DELETE_RULE => chain(RULE_CHAIN),
         DELETE_SET => table == TABLE,
-        NEW_ELEMENT | DELETE_ELEMENT => table == TABLE && message.sender != own,
+        NEW_ELEMENT | DELETE_ELEMENT => table == TABLE,
         _ => false,
     }
 }

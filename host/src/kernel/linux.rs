@@ -71,7 +71,10 @@ impl Kernel for Linux {
                 }
                 return links::adopt(&self.netlink, link).await;
             }
-            Object::Link(link) => links::create(&self.netlink, link).await?,
+            Object::Link(link) => {
+                links::create(&self.netlink, link).await?;
+                self.firewall.link_came(&link.name).await;
+            }
             Object::Shared(shared) => {
                 if links::is_there(&self.netlink, &shared.link).await? {
                     return Ok(Undo::Nothing);

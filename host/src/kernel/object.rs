@@ -8,7 +8,7 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Link, LinkName, SharedLink};
+use super::{Link, LinkKind, LinkName, SharedLink};
 use crate::{id::NetworkId, mac::Mac, model::Protocol};
 
 /// What tells two objects apart: there can be one of each key.
@@ -124,6 +124,38 @@ pub enum FirewallEntry {
     Subnet(Subnet),
     /// A port is published.
     Port(Port),
+    /// Frames may take a shortcut past a bridge.
+    Shortcut(Shortcut),
+}
+
+/// What has to be known of a bridge's links for frames between containers of an overlay network
+/// to go from link to link, past the bridge.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "lowercase")]
+pub enum Shortcut {
+    /// A VTEP is a port of the bridge: only then it has shortcuts.
+    Vtep {
+        /// The VXLAN link.
+        link: LinkName,
+        /// The bridge.
+        bridge: LinkName,
+    },
+    /// A container of this host is behind a port of the bridge.
+    Port {
+        /// The host's end of its veth pair.
+        link: LinkName,
+        /// The bridge.
+        bridge: LinkName,
+        /// The container's Ethernet address.
+        mac: Mac,
+    },
+    /// A container of another host is behind a VTEP.
+    Remote {
+        /// The VXLAN link.
+        link: LinkName,
+        /// The container's Ethernet address.
+        mac: Mac,
+    },
 }
 
 /// Who may open connections to a network's containers from elsewhere.
@@ -219,6 +251,9 @@ impl Object {
             Self::Firewall(FirewallEntry::Subnet(Subnet { link, subnet, .. })) => {
                 format!("subnet {link} {subnet}")
             }
+            Self::Firewall(FirewallEntry::Shortcut(shortcut)) => {
+                format!("shortcut {}", shortcut.link())
+            }
             Self::Port(port) | Self::Firewall(FirewallEntry::Port(port)) => match port.host {
                 Some(host) => format!("port {} {host}", port.protocol),
                 None => format!("port {} {}", port.protocol, port.container),
@@ -257,6 +292,11 @@ impl Object {
         match self {
             Self::Firewall(entry) => Some(entry.clone()),
             Self::Port(port) => Some(FirewallEntry::Port(port.clone())),
+            Self::Link(link) => Shortcut::of(link).map(FirewallEntry::Shortcut),
+            Self::Fdb(Fdb { link, mac, .. }) => {
+                let (link, mac) = (link.clone(), *mac);
+                Some(FirewallEntry::Shortcut(Shortcut::Remote { link, mac }))
+            }
             _ => None,
         }
     }
@@ -293,12 +333,47 @@ impl Policy {
 // === impl FirewallEntry ===
 
 impl FirewallEntry {
+    /// A shortcut, if it is one.
+    pub fn as_shortcut(&self) -> Option<&Shortcut> {
+        match self {
+            Self::Shortcut(shortcut) => Some(shortcut),
+            _ => None,
+        }
+    }
+
     /// The link it is about.
     pub fn link(&self) -> &LinkName {
         match self {
             Self::Policy(policy) => &policy.link,
             Self::Subnet(subnet) => &subnet.link,
             Self::Port(port) => &port.link,
+            Self::Shortcut(shortcut) => shortcut.link(),
+        }
+    }
+}
+
+// === impl Shortcut ===
+
+impl Shortcut {
+    /// What a link is for its bridge. None for one whose frames the bridge has to see: it may
+    /// not talk to all others.
+    fn of(link: &Link) -> Option<Self> {
+        let bridge = link.master.clone()?;
+        let name = link.name.clone();
+        match link.kind {
+            _ if link.isolated => None,
+            LinkKind::Vxlan { .. } => Some(Self::Vtep { link: name, bridge }),
+            LinkKind::Veth { peer_mac: Some(mac), .. } => {
+                Some(Self::Port { link: name, bridge, mac })
+            }
+            _ => None,
+        }
+    }
+
+    /// The link it is about.
+    pub fn link(&self) -> &LinkName {
+        match self {
+            Self::Vtep { link, .. } | Self::Port { link, .. } | Self::Remote { link, .. } => link,
         }
     }
 }

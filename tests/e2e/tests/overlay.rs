@@ -8,6 +8,8 @@ mod options;
 mod scale;
 /// What operators see of it: inspect and doctor.
 mod seen;
+/// Frames that do not go by the bridge.
+mod shortcuts;
 /// Out of the network, and into it.
 mod ways_out;
 

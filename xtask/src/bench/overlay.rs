@@ -55,8 +55,8 @@ pub fn table() -> Table {
          what is left is the kernel's way of a packet; and the time from the engine's answer to \
          the start of a container until another host's container has connected to it, in ms. \
          Swarm's bridge is in a network namespace without rules; ours is on the host, where the \
-         engine has bridged packets pass the host's firewall (bridge-nf-call-iptables=1): that \
-         is what ours is slower by where the path is alone. \
+         engine has bridged packets pass the host's firewall (bridge-nf-call-iptables=1), but \
+         frames between containers go past the bridge. \
          The underlay is from host to host.",
         &["underlay", "swarm overlay", "wasm-overlay"],
         &[("wasm / swarm", OURS, SWARM)],

@@ -146,8 +146,8 @@ impl Shared {
                 self.permit(inner, Request::SourceNat(subnet.nat))?;
                 self.check_nat(inner, &scope.network, subnet)?;
             }
-            // Comes with its port, by `publish`.
-            FirewallEntry::Port(_) => {}
+            // They come with their port, by `publish`, and with links and FDB entries.
+            FirewallEntry::Port(_) | FirewallEntry::Shortcut(_) => {}
         }
         let object = Object::Firewall(rule.clone());
         let key = object.key();

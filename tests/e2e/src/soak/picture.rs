@@ -22,6 +22,8 @@ pub(super) struct Container {
     pub(super) endpoints: BTreeMap<String, Endpoint>,
     /// As in "80/tcp".
     pub(super) ports: Vec<String>,
+    /// The host's ports that were chosen for some of them.
+    pub(super) chosen: Vec<u16>,
 }
 
 /// Where a container is connected.
@@ -256,9 +258,15 @@ impl Container {
         Self {
             name: text(&inspected["Name"]).trim_start_matches('/').to_owned(),
             endpoints: endpoints.collect(),
+            chosen: ports.iter().flatten().filter_map(|(_, bound)| chosen(bound)).collect(),
             ports: ports.unwrap_or_default().into_iter().map(|(port, _)| port).collect(),
         }
     }
+}
+
+/// The host's port in an entry of an engine's PortBindings, unless any will do.
+fn chosen(bound: &Value) -> Option<u16> {
+    bound[0]["HostPort"].as_str()?.parse().ok().filter(|port| *port != 0)
 }
 
 /// Tells what is on one side only.

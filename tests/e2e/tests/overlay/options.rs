@@ -24,14 +24,23 @@ fn what_cannot_be_has_a_sentence_and_leaves_nothing() {
     }
     wasmnet_lab::assert_same_state(&before, &site.host.netns_state());
     // Nothing is left in the store either: all identifiers are free.
-    site.overlay("n", 53, 0, "-o com.docker.network.driver.overlay.vxlanid_list=4096");
+    site.overlay("n", 53, 0, "-o com.docker.network.driver.overlay.vxlanid_list=1048576");
     let output = site.try_docker(
         "network create --driver wasm-overlay --subnet 10.54.0.0/24 \
-         -o com.docker.network.driver.overlay.vxlanid_list=4096 m",
+         -o com.docker.network.driver.overlay.vxlanid_list=1048576 m",
     );
-    assert!(output.stderr.contains("4096 is another network's"), "{output}");
+    assert!(output.stderr.contains("1048576 is another network's"), "{output}");
     let output = site.try_docker("network create --driver wasm-overlay --subnet 10.54.0.0/24 m");
     assert!(output.success(), "{output}");
+}
+
+/// Swarm's first network has VNI 4096 and our UDP port.
+#[test]
+fn a_host_of_a_swarm_can_have_networks_of_ours() {
+    let cluster = Sites::new(1, 1);
+    let [site] = cluster.first();
+    site.host.sh("ip link add swarm type vxlan id 4096 dstport 4789 local 127.0.0.1");
+    site.overlay("n", 54, 0, "");
 }
 
 #[test]
@@ -45,7 +54,7 @@ fn hosts_must_mean_the_same_network() {
         (
             "--subnet 10.55.0.0/24 -o wasmnet.overlay.port=4790 \
              -o com.docker.network.driver.overlay.vxlanid_list=99",
-            "identifier 4096 on the other hosts, and not 99",
+            "identifier 1048576 on the other hosts, and not 99",
         ),
     ] {
         let create = "network create --driver wasm-overlay -o wasmnet.overlay.id=blue";

@@ -170,9 +170,7 @@ fn ours(hosts: &[Host; 3]) {
         let (subnet, range) =
             (format!("10.{number}.0.0/24"), format!("10.{number}.0.{}/28", 16 * at));
         let driver = ["network", "create", "--driver", "wasm-overlay"];
-        // Swarm's first network has the first identifier, 4096, on the same port.
-        let option = "com.docker.network.driver.overlay.vxlanid_list=9000";
-        let pools = ["--subnet", &subnet, "--ip-range", &range, "--opt", option, name];
+        let pools = ["--subnet", &subnet, "--ip-range", &range, name];
         host.docker(&[&driver[..], &pools].concat());
     }
 }

@@ -22,7 +22,7 @@ impl<'r> Names<'r> {
         match self.0.types.get(*id) {
             Some(TypeDef { name: Some(name), .. }) => name.clone(),
             Some(ty) => self.of_kind(&ty.kind),
-            None => "unknown".to_owned(),
+            None => "???".to_owned(),
         }
     }
 
@@ -87,7 +87,7 @@ impl<'r> Names<'r> {
     }
 
     fn name(self, id: TypeId) -> &'r str {
-        self.0.types.get(id).and_then(|ty| ty.name.as_deref()).unwrap_or("unknown")
+        self.0.types.get(id).and_then(|ty| ty.name.as_deref()).unwrap_or("???")
     }
 }
 
@@ -107,6 +107,6 @@ fn primitive(ty: &Type) -> &'static str {
         Type::Char => "char",
         Type::String => "string",
         Type::ErrorContext => "error-context",
-        Type::Id(_) => "unknown",
+        Type::Id(_) => "???",
     }
 }

@@ -3,7 +3,7 @@
 //! [`args`] is the one definition that help, man page and completions come from;
 //! [`serve`](mod@serve) runs the daemon, [`show`] and [`events`] ask one and
 //! print, [`output`] is the
-//! only place that writes to the terminal. [`new`], [`inspect`] and [`file`] need no daemon.
+//! only place that writes to the terminal. [`new`], [`inspect`], [`file`] and [`pages`] need no daemon.
 
 pub mod args;
 mod conformance;
@@ -16,6 +16,7 @@ mod inspect;
 mod ipam;
 mod new;
 mod output;
+mod pages;
 mod plan;
 mod serve;
 mod show;
@@ -53,6 +54,8 @@ pub fn main() -> ExitCode {
         Command::Driver(Driver::Inspect { driver }) if inspect::is_file(&driver) => {
             inspect::file(driver.as_ref(), args.global.json).map_err(|e| chain(&e))
         }
+        Command::Completions { shell } => pages::completions(shell).map_err(|e| chain(&e)),
+        Command::Man { to } => pages::man(to.as_deref()).map_err(|e| chain(&e)),
         Command::Compile(limits) => {
             let time = Duration::from_secs(limits.seconds);
             let limits = CompileLimits { time, memory: limits.memory };

@@ -78,6 +78,17 @@ pub enum Command {
     /// use, with failures, crashes and restarts in between. What is found is printed; then the
     /// exit code is 1.
     Conformance(Conformance),
+    /// Print what a shell has to know to complete this program's command lines
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print this program's man page
+    Man {
+        /// Write the pages of all commands to this folder
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
     /// Compile a component; the daemon's own process for it
     #[command(hide = true)]
     Compile(Compile),

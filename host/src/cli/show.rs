@@ -68,6 +68,7 @@ async fn show(command: &Command, socket: PathBuf, json: bool) -> Result<(), Erro
     match command {
         // Not asked of a daemon.
         Command::Serve(_) | Command::Compile(_) | Command::Explain { .. } => Ok(()),
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
         Command::New(_) | Command::Conformance(_) | Command::Driver(Driver::Annotate(_)) => Ok(()),
         Command::Status => {
             let status: Status = get(&socket, "/v1/status").await?;

@@ -296,6 +296,43 @@ fn every_command_has_help() {
     assert!(version[0].starts_with("wasmnet "), "{version:?}");
 }
 
+/// Completions and pages come from the definition that the help comes from.
+#[test]
+fn completions_and_man_pages_know_every_command() {
+    let lab = Lab::new();
+    let host = lab.host("a");
+    let help = lines(&host, &["--help"]);
+    let commands = help.iter().skip_while(|line| *line != "Commands:").skip(1);
+    let commands = commands.take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.contains(&"serve") && commands.contains(&"man"), "{help:?}");
+    let folder = host.path_in_data_dir("man");
+    std::fs::create_dir_all(&folder).unwrap();
+    lines(&host, &["man", "--to", folder.to_str().unwrap()]);
+    for command in commands.iter().filter(|name| **name != "help") {
+        let page = folder.join(format!("wasmnet-{command}.1"));
+        let page = std::fs::read_to_string(&page).unwrap_or_else(|_| panic!("no {page:?}"));
+        assert!(page.contains(".TH"), "{page}");
+    }
+    assert!(!folder.join("wasmnet-compile.1").exists(), "it is the daemon's own");
+    assert!(lines(&host, &["man"]).iter().any(|line| line.starts_with(".TH wasmnet 1")));
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = lines(&host, &["completions", shell]).join("\n");
+        for command in &commands {
+            assert!(script.contains(command), "{shell} does not know {command}");
+        }
+    }
+    // The shell itself, and what it offers.
+    let offered = host.sh(&format!(
+        "bash -c '. <({} completions bash); COMP_WORDS=(wasmnet net); COMP_CWORD=1; \
+         _wasmnet wasmnet net wasmnet; echo ${{COMPREPLY[@]}}'",
+        binary()
+    ));
+    assert_eq!(offered.trim(), "network");
+    let sentence = refused(&wasmnet(&host, &["man", "--to", "/nowhere/at/all"]));
+    assert!(sentence.contains("/nowhere/at/all"), "{sentence}");
+}
+
 #[test]
 fn a_plan_names_what_a_network_would_be_and_makes_nothing_of_it() {
     let site = Site::new();

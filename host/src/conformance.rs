@@ -20,6 +20,7 @@ mod play;
 mod report;
 mod script;
 mod subject;
+mod underlay;
 mod verdict;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -103,7 +104,7 @@ pub fn run(bytes: Vec<u8>, options: &Options) -> Result<Report, Error> {
         let report = &mut report;
         let checks = move || {
             threads()?.block_on(async {
-                namespace::set_loopback_up().await.map_err(Error::Namespace)?;
+                namespace::set_up().await.map_err(Error::Namespace)?;
                 all(&subject, report).await
             })
         };

@@ -1,7 +1,7 @@
 //! Builds the guest programs that the tests install as drivers.
 
 /// Where each one's path goes, its package and its folder.
-const PROGRAMS: [(&str, &str, &str); 10] = [
+const PROGRAMS: [(&str, &str, &str); 11] = [
     ("WASMNET_CHAOS", "wasmnet-chaos", "tests/programs/chaos"),
     ("WASMNET_HOSTILE", "wasmnet-hostile", "tests/programs/hostile"),
     ("WASMNET_SHELF", "wasmnet-shelf", "tests/programs/ipam"),
@@ -12,6 +12,7 @@ const PROGRAMS: [(&str, &str, &str); 10] = [
     ("WASMNET_BRIDGE", "wasmnet-bridge", "drivers/bridge"),
     ("WASMNET_IPAM", "wasmnet-ipam", "drivers/ipam"),
     ("WASMNET_MACVLAN", "wasmnet-macvlan", "drivers/macvlan"),
+    ("WASMNET_OVERLAY", "wasmnet-overlay", "drivers/overlay"),
 ];
 
 fn main() -> Result<(), wasmnet_sdk_build::Error> {

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::steps::{Failed, Steps};
-use crate::{bench, cargo, command, demo, engine, install, rust, soak, terminal};
+use crate::{
+    bench, cargo, command, demo, engine, install, python, reference, rust, soak, terminal,
+};
 
 /// The project's chores
 ///
-/// Each task installs what it lacks (Debian packages, parts of Rust) before it starts.
+/// Each task installs what it lacks (Debian packages, parts of Rust and Python) before it starts.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Args {
@@ -63,8 +65,10 @@ enum Task {
         #[arg(value_enum)]
         suite: engine::Suite,
     },
-    /// Check formatting and lints
+    /// Check formatting, lints, and that docs/contract.md is what `reference` writes
     Check,
+    /// Write docs/contract.md, the contract's reference, from wit/
+    Reference,
     /// Check, then test, as CI does
     ///
     /// The tests run even if the check fails.
@@ -80,6 +84,9 @@ enum Error {
     /// A command could not be run.
     #[error(transparent)]
     Command(#[from] command::Error),
+    /// The contract's reference.
+    #[error(transparent)]
+    Reference(#[from] reference::Error),
     /// The demo could not begin.
     #[error(transparent)]
     Demo(#[from] demo::Error),
@@ -115,6 +122,7 @@ fn run(task: &Task) -> Result<u8, Error> {
         Task::Soak(options) => Ok(soak::run(&mut steps, options)?),
         Task::Engine { suite } => Ok(engine::run(&mut steps, *suite)?),
         Task::Check => check(&mut steps),
+        Task::Reference => Ok(reference::write().map(|()| 0)?),
         Task::Ci => {
             let codes = [check(&mut steps)?, test(&mut steps, &[])?];
             Ok(codes.into_iter().find(|code| *code != 0).unwrap_or(0))
@@ -125,12 +133,18 @@ fn run(task: &Task) -> Result<u8, Error> {
 fn check(steps: &mut Steps) -> Result<u8, Error> {
     rust::target(steps)?;
     rust::components(steps)?;
-    Ok(cargo::check()?)
+    let stale = reference::check()?;
+    if let Some(says) = &stale {
+        terminal::error(says);
+    }
+    let code = cargo::check()?;
+    Ok(if code == 0 { stale.is_some().into() } else { code })
 }
 
 fn test(steps: &mut Steps, filters: &[String]) -> Result<u8, Error> {
     install::packages(steps, &[install::LAB, install::TESTS])?;
     rust::target(steps)?;
+    python::packages(steps)?;
     Ok(cargo::test(filters)?)
 }
 

@@ -47,6 +47,8 @@ pub const TESTS: &[Need] = &[
     need("htpasswd", &["apache2-utils"]),
     need("minisign", &["minisign"]),
     need("openssl", &["openssl"]),
+    need("pip3", &["python3-pip"]),
+    need("python3", &["python3"]),
     need("systemd-analyze", &["systemd"]),
 ];
 

@@ -11,6 +11,8 @@ mod demo;
 mod engine;
 mod install;
 mod programs;
+mod python;
+mod reference;
 mod rust;
 mod soak;
 mod stage;

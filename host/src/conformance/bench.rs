@@ -18,7 +18,8 @@ use crate::{
 /// How long whatever still works on a store may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// This host's address where a cluster is only for itself (RFC 5737).
-const ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const ADDRESS: std::net::IpAddr =
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 /// A dispatcher on a kernel.
 pub struct Bench {
@@ -54,6 +55,9 @@ pub enum Error {
     /// A name will not do.
     #[error(transparent)]
     Name(#[from] InvalidId),
+    /// A link's name will not do.
+    #[error(transparent)]
+    LinkName(#[from] kernel::InvalidLinkName),
     /// Somebody works on the store for ever.
     #[error("what the last daemon did in the background does not end")]
     Busy,

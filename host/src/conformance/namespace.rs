@@ -5,6 +5,8 @@ use std::{io, thread};
 use rtnetlink::LinkUnspec;
 use rustix::thread::UnshareFlags;
 
+use super::underlay;
+
 /// Runs something in a network namespace of its own, with threads that it starts. The
 /// namespace goes with the last of them.
 pub fn in_new_namespace<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
@@ -20,16 +22,18 @@ pub fn in_new_namespace<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<
     })
 }
 
-/// Sets the loopback link of this thread's namespace up, where published ports listen, too.
-pub(super) async fn set_loopback_up() -> io::Result<()> {
+/// Sets the loopback link of this thread's namespace up, where published ports listen, too, and
+/// lets other nodes be behind it.
+pub(super) async fn set_up() -> io::Result<()> {
     /// Every namespace's first link.
     const LOOPBACK: u32 = 1;
     let (connection, netlink, _) = rtnetlink::new_connection()?;
     let connection = tokio::spawn(connection);
     let message = LinkUnspec::new_with_index(LOOPBACK).up().build();
-    let done = netlink.link().set(message).execute().await;
+    let up = netlink.link().set(message).execute().await.map_err(io::Error::other);
+    let connected = underlay::connect_link(&netlink, LOOPBACK).await;
     connection.abort();
-    done.map_err(io::Error::other)
+    up.and(connected)
 }
 
 #[allow(unsafe_code, reason = "rustix marks unshare unsafe for what it can do to files")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bench::Bench;
 use crate::{
-    kernel::{Link, LinkKind, Object, Simulated},
+    kernel::{FirewallEntry, Link, LinkKind, Object, Shortcut, Simulated},
     ledger::KeyScope,
 };
 
@@ -91,6 +91,10 @@ fn row(object: &Object) -> (String, String) {
                 kind => kind,
             };
             Object::Link(Link { kind, mac: None, ..link })
+        }
+        // Its Ethernet address is its link's.
+        Object::Firewall(FirewallEntry::Shortcut(Shortcut::Port { link, bridge, .. })) => {
+            Object::Firewall(FirewallEntry::Shortcut(Shortcut::Vtep { link, bridge }))
         }
         object => object,
     };

@@ -6,6 +6,7 @@ use super::{
     Options,
     bench::{self, Bench},
     mortal::Mortal,
+    underlay,
 };
 use crate::{
     dispatch::{Drivers, Slot},
@@ -108,6 +109,7 @@ impl Subject {
         let (kernel, simulated): (Arc<dyn Kernel>, _) = match self.ground {
             Ground::Memory => {
                 let simulated = Arc::new(Simulated::default());
+                underlay::connect(&simulated)?;
                 (Arc::clone(&simulated) as _, Some(simulated))
             }
             Ground::Kernel => (Arc::new(Linux::open()?), None),
@@ -160,6 +162,7 @@ impl Stage {
             bench.forget_boot().await?;
             if let Some(simulated) = &simulated {
                 simulated.reboot();
+                underlay::connect(simulated)?;
             }
         }
         let bench = bench.restart().await?;

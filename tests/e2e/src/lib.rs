@@ -47,6 +47,9 @@ pub const IPAM_COMPONENT: &str = env!("WASMNET_IPAM");
 /// The component that the daemon has built in as wasm-macvlan.
 pub const MACVLAN_COMPONENT: &str = env!("WASMNET_MACVLAN");
 
+/// The component that the daemon has built in as wasm-overlay.
+pub const OVERLAY_COMPONENT: &str = env!("WASMNET_OVERLAY");
+
 /// A network driver with a mistake of choice: network option `wrong`.
 pub const WRONG: &str = env!("WASMNET_WRONG");
 

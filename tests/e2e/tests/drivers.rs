@@ -15,10 +15,14 @@ mod annotate;
 mod conformance;
 /// The commands of the documentation.
 mod documented;
+/// The guide's commands, on a host with an engine.
+mod guide;
 /// `wasmnet driver inspect`.
 mod inspect;
 /// `wasmnet new`.
 mod new;
+/// A driver in another language.
+mod python;
 
 /// A folder of the test's own, outside of every workspace.
 fn folder() -> TempDir {

@@ -1,7 +1,9 @@
 use std::{fs, process::Command};
 
 use serde_json::Value;
-use wasmnet_e2e::{BRIDGE_COMPONENT, IPAM_COMPONENT, MACVLAN_COMPONENT, MISCOUNT, WRONG, binary};
+use wasmnet_e2e::{
+    BRIDGE_COMPONENT, IPAM_COMPONENT, MACVLAN_COMPONENT, MISCOUNT, OVERLAY_COMPONENT, WRONG, binary,
+};
 use wasmnet_lab::{Lab, assert_same_state};
 
 use super::{folder, refused, wasmnet};
@@ -102,9 +104,12 @@ fn each_is_found(component: &str, flag: &str, mistakes: &[Mistake]) {
 
 #[test]
 fn our_own_drivers_keep_the_contract() {
-    for (component, least) in
-        [(BRIDGE_COMPONENT, 600), (MACVLAN_COMPONENT, 500), (IPAM_COMPONENT, 40)]
-    {
+    for (component, least) in [
+        (BRIDGE_COMPONENT, 600),
+        (MACVLAN_COMPONENT, 500),
+        (OVERLAY_COMPONENT, 600),
+        (IPAM_COMPONENT, 40),
+    ] {
         let report = report(component, &[]);
         assert_eq!(findings(&report), [], "{component}");
         let checks = report["checks"].as_array().unwrap();
@@ -119,7 +124,7 @@ fn our_own_drivers_keep_the_contract_on_the_real_kernel() {
     let lab = Lab::new();
     let host = lab.host("a");
     let before = host.netns_state();
-    for component in [BRIDGE_COMPONENT, MACVLAN_COMPONENT] {
+    for component in [BRIDGE_COMPONENT, MACVLAN_COMPONENT, OVERLAY_COMPONENT] {
         let output = host.run(&[&binary(), "conformance", component, "--kernel", "--json"]);
         let report: Value = serde_json::from_str(&output).unwrap();
         let checks = report["checks"].as_array().unwrap();

@@ -5,8 +5,8 @@ use wasmnet_e2e::binary;
 use super::{checkout, folder, target};
 
 /// The commands of a page: those in its blocks that are for the shell.
-fn commands(page: &str) -> String {
-    let text = fs::read_to_string(Path::new(checkout()).join("docs").join(page)).unwrap();
+pub(super) fn commands(page: &Path) -> String {
+    let text = fs::read_to_string(page).unwrap();
     let mut commands = String::new();
     let mut inside = false;
     for line in text.lines() {
@@ -24,7 +24,7 @@ fn commands(page: &str) -> String {
 fn the_commands_for_drivers_authors_work() {
     let folder = folder();
     let here = folder.path();
-    let page = commands("drivers.md");
+    let page = commands(&Path::new(checkout()).join("docs/drivers.md"));
     for command in ["wasmnet new", "cargo test", "wasmnet conformance", "wasmnet driver annotate"] {
         assert!(page.lines().any(|line| line.starts_with(command)), "no {command}: {page}");
     }

@@ -1,8 +1,8 @@
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use wasmnet_e2e::{BRIDGE, BRIDGE_COMPONENT, Bench, SHELF};
 
-use super::{folder, json, refused, said};
+use super::{checkout, folder, json, refused, said};
 
 #[test]
 fn a_file_says_what_it_is_and_wants() {
@@ -26,21 +26,44 @@ fn a_file_says_what_it_is_and_wants() {
     assert!(shelf.contains("it asks to be allowed to do nothing beyond"), "{shelf}");
 }
 
-#[test]
-fn a_driver_for_another_contract_is_told_before_it_is_compiled() {
-    let folder = folder();
-    let here = folder.path();
-    // The same length, so that all of the file stays as it is.
-    let bytes = fs::read(SHELF).unwrap();
+/// A driver for another version of the contract, as long as "0.1.0": all of the file stays where
+/// it is.
+fn wanting(version: &str) -> Vec<u8> {
+    let mut bytes = fs::read(SHELF).unwrap();
     let name = b"wasmnet:driver/ipam-driver@0.1.0";
-    let mut other = bytes.clone();
     let places: Vec<usize> =
         (0..bytes.len() - name.len()).filter(|at| &bytes[*at..*at + name.len()] == name).collect();
     assert!(!places.is_empty());
     for at in places {
-        other[at + name.len() - 3] = b'7';
+        let end = at + name.len();
+        bytes[end - version.len()..end].copy_from_slice(version.as_bytes());
     }
-    fs::write(here.join("other.wasm"), other).unwrap();
+    bytes
+}
+
+#[test]
+fn the_guide_tells_what_becomes_of_other_versions() {
+    let folder = folder();
+    let here = folder.path();
+    let page = fs::read_to_string(Path::new(checkout()).join("docs/versions.md")).unwrap();
+    for (version, advice) in [
+        ("0.1.3", "it needs a newer wasmnet"),
+        ("0.2.0", "it needs a newer wasmnet"),
+        ("0.0.9", "build it anew with this version's SDK"),
+    ] {
+        fs::write(here.join("other.wasm"), wanting(version)).unwrap();
+        let facts = json(here, &["driver", "inspect", "other.wasm"]);
+        let says = format!("the driver wants contract {version}, this host has 0.1.0; {advice}");
+        assert_eq!(facts["refused"], says.as_str());
+        assert!(page.contains(&says), "the guide has another sentence: {says}");
+    }
+}
+
+#[test]
+fn a_driver_for_another_contract_is_told_before_it_is_compiled() {
+    let folder = folder();
+    let here = folder.path();
+    fs::write(here.join("other.wasm"), wanting("0.7.0")).unwrap();
     let facts = json(here, &["driver", "inspect", "other.wasm"]);
     let says = "the driver wants contract 0.7.0, this host has 0.1.0; it needs a newer wasmnet";
     assert_eq!(facts["refused"], says);

@@ -403,10 +403,12 @@ mod tests {
                         prop_assert!(maps.iter().all(|map| matches!(map, Map::Near(_))));
                     }
                     Piece::Way { map: Map::Near(bridge), mac, to } => {
-                        prop_assert!(standing.contains(&Shortcut::Port { link: to, bridge, mac }));
+                        let port = Shortcut::Port { link: to, bridge, mac };
+                        prop_assert!(standing.contains(&port));
                     }
                     Piece::Way { map: Map::Far(_), mac, to } => {
-                        prop_assert!(standing.contains(&Shortcut::Remote { link: to, mac }));
+                        let remote = Shortcut::Remote { link: to, mac };
+                        prop_assert!(standing.contains(&remote));
                     }
                     Piece::Chain { .. } | Piece::Map(_) => {}
                 }

@@ -44,6 +44,7 @@ pub const TESTS: &[Need] = &[
     need("curl", &["curl"]),
     need("docker-registry", &["docker-registry"]),
     need("etcd", &["etcd-server"]),
+    need("faketime", &["faketime"]),
     need("htpasswd", &["apache2-utils"]),
     need("minisign", &["minisign"]),
     need("openssl", &["openssl"]),

@@ -70,9 +70,18 @@ impl Node {
 
     /// A node with these lines in its config.
     pub fn with_config(host: Host, config: &str) -> Self {
+        Self::start(host, &[], config)
+    }
+
+    /// A node whose daemon is started by a program that becomes it, as `env` does.
+    pub fn started_by(wrapper: &[&str], lab: &Lab, etcd: &Etcd, number: usize) -> Self {
+        Self::start(lab.host(&format!("n{number}")), wrapper, &cluster_config(etcd, &[]))
+    }
+
+    fn start(host: Host, wrapper: &[&str], config: &str) -> Self {
         let config = format!("{config}{}", driver_config(&[(DRIVER, GOSSIP), ("other", GOSSIP)]));
         let config = host.put("config.toml", config);
-        let daemon = Daemon::start_with(&host, &["--config", config.to_str().unwrap()]);
+        let daemon = Daemon::start_by(&host, wrapper, &["--config", config.to_str().unwrap()]);
         Self { daemon, host }
     }
 

@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use wasmnet_e2e::{Node, Nodes, calls};
@@ -107,6 +110,60 @@ fn one_of_three_members_dies_and_another_hangs_later() {
     one.endpoint("g", "e30", 30).ok();
     other.wait_heard("g", 30, "n0");
     other.assert_heard("g", 10, "n0");
+}
+
+/// Leases run by clocks that nobody sets.
+#[test]
+fn a_clock_that_is_set_is_no_death() {
+    let (lab, clock) = (Lab::new(), tempfile::NamedTempFile::new().unwrap());
+    let set = |to: &str| std::fs::write(&clock, to).unwrap();
+    set("+0");
+    let wrapper = [
+        "env",
+        &format!("LD_PRELOAD={}", faketime().display()),
+        &format!("FAKETIME_TIMESTAMP_FILE={}", clock.path().display()),
+        "FAKETIME_NO_CACHE=1",
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+    ];
+    let etcd = lab.etcd(1);
+    let nodes = vec![
+        Node::new(&lab, &etcd, 0, &[]),
+        Node::started_by(&wrapper, &lab, &etcd, 1),
+        Node::new(&lab, &etcd, 2, &[]),
+    ];
+    let mut cluster = Nodes { nodes, etcd, lab };
+    cluster.gossip("g");
+    for (address, to) in [(20, "+3d"), (21, "-3d")] {
+        set(to);
+        // When this one is missed, a lease that nobody has renewed since then is over.
+        cluster.nodes[2].daemon.kill();
+        cluster.nodes[0].wait_heard("g", 12, "");
+        cluster.nodes[1].wait_heard("g", 12, "");
+        let day = |node: usize| {
+            let gone = cluster.nodes[node].events("node-gone");
+            assert!(gone.iter().all(|event| event["node"]["name"] == "n2"), "{gone:?}");
+            gone.last().unwrap()["time"].as_str().unwrap()[..10].to_owned()
+        };
+        assert_ne!(day(0), day(1), "the clock was not set");
+        cluster.nodes[0].assert_heard("g", 11, "n1");
+        cluster.nodes[1].assert_heard("g", 10, "n0");
+        cluster.nodes[1].endpoint("g", &format!("e{address}"), address).ok();
+        cluster.nodes[0].wait_heard("g", address, "n1");
+        cluster.nodes[2].daemon.start_again();
+        cluster.nodes[1].wait_heard("g", 12, "n2");
+        cluster.nodes[0].wait_heard("g", 12, "n2");
+    }
+}
+
+/// The library by which a program sees another time than the machine.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap();
+    let libraries =
+        folders.map(|folder| folder.unwrap().path().join("faketime/libfaketimeMT.so.1"));
+    libraries
+        .into_iter()
+        .find(|library| library.exists())
+        .expect("this needs faketime: run `cargo xtask test`, which installs what is missing")
 }
 
 /// A daemon that starts while the store is away removes nothing, and is told later.

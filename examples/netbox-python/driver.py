@@ -66,6 +66,10 @@ class IpamDriver(exports.IpamDriver):
             delete("ip-addresses", [number])
             store.delete(Scope.DRIVER, key)
 
+    def agreed_changed(self):
+        # Nothing is agreed through the cluster's store: NetBox is what hosts share.
+        return False
+
     def pools(self):
         raise failure(ErrorCode.UNAVAILABLE, "NetBox shows its pools")
 

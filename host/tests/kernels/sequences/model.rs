@@ -7,9 +7,10 @@ use std::{
 
 use wasmnet::{
     kernel::{
-        Access, FirewallEntry, LinkKind, LinkName, Object, Policy, Port, Simulated, SourceNat,
-        Subnet,
+        Access, FirewallEntry, LinkKind, LinkName, Object, Policy, Port, Shortcut, Simulated,
+        SourceNat, Subnet,
     },
+    mac::Mac,
     model::{PortBinding, Protocol},
 };
 
@@ -185,6 +186,13 @@ impl Model {
             let Endpoint { joined, programmed, .. } = endpoint;
             should.insert(format!("endpoint {} {joined} {programmed:?}", tag(n, Some(e))));
             should.insert(format!("veth {port} at {bridge} for {}", tag(n, Some(e))));
+            // 02:42 and the address, as Docker's own driver has it.
+            let shortcut = Shortcut::Port {
+                link: port.clone(),
+                bridge: bridge.clone(),
+                mac: Mac([0x02, 0x42, 10, n, 0, host_part(e)]),
+            };
+            should.insert(text(&Object::Firewall(FirewallEntry::Shortcut(shortcut))));
             for (protocol, host, container_port) in &endpoint.ports {
                 let container = SocketAddr::new([10, n, 0, host_part(e)].into(), *container_port);
                 let port = Port {

@@ -9,11 +9,6 @@ use serde_json::Value;
 use crate::command::{self, follow, show};
 use crate::steps::Live;
 
-/// How many tests run at the same time.
-const THREADS: &str = "RUST_TEST_THREADS";
-/// The end-to-end tests mostly wait, for engines and for what happens by itself.
-const TESTS_PER_CORE: usize = 2;
-
 /// How the daemon is built, as a person would type it.
 pub const BUILD_DAEMON: &str = "cargo build --workspace --bin wasmnet";
 
@@ -64,10 +59,6 @@ pub fn test(filters: &[String]) -> Result<u8, command::Error> {
     let mut cargo = cargo();
     // After "--" there may be several filters, before it only one.
     cargo.args(["test", "--workspace", "--no-fail-fast", "--"]).args(filters);
-    if std::env::var_os(THREADS).is_none() {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        cargo.env(THREADS, (cores * TESTS_PER_CORE).to_string());
-    }
     show(cargo)
 }
 

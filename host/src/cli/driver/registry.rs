@@ -25,6 +25,8 @@ use crate::runtime::{COMPONENT_MAX, Facts};
 const LAYER: &str = "application/wasm";
 /// What its config is.
 const CONFIG: &str = "application/vnd.wasm.config.v0+json";
+/// What an image is called, and the file that a layer is.
+const TITLE: &str = "org.opencontainers.image.title";
 /// Where the signature stands.
 const SIGNATURE: &str = "dev.wasmnet.minisig";
 
@@ -106,10 +108,13 @@ pub(super) async fn push(fetched: &Fetched, seen: &Facts, text: &str) -> Result<
     });
     let config = serde_json::to_vec(&config).map_err(Error::Describe)?;
     let config = Config::new(config, CONFIG.to_owned(), None);
-    let layers = [ImageLayer::new(fetched.bytes.clone(), LAYER.to_owned(), None)];
     let manifest = seen.manifest.clone().unwrap_or_default();
+    // A layer's title is the name of its file: `oras pull` leaves out what has none.
+    let stem = if manifest.name.is_empty() { "component" } else { &manifest.name };
+    let file = BTreeMap::from([(TITLE.to_owned(), format!("{stem}.wasm"))]);
+    let layers = [ImageLayer::new(fetched.bytes.clone(), LAYER.to_owned(), Some(file))];
     let mut annotations = BTreeMap::from([
-        ("org.opencontainers.image.title".to_owned(), manifest.name),
+        (TITLE.to_owned(), manifest.name),
         ("org.opencontainers.image.version".to_owned(), manifest.version),
         ("org.opencontainers.image.description".to_owned(), manifest.description),
     ]);

@@ -45,7 +45,7 @@ fn the_same_driver_comes_from_a_file_and_from_a_registry() {
     let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
     let url = "http://127.0.0.1:5000/v2/drivers/chaos/manifests/1.0";
     let manifest = bed.host.run(&["curl", "-sf", "-H", accept, url]);
-    for says in ["application/wasm", "application/vnd.wasm.config.v0+json"] {
+    for says in ["application/wasm", "application/vnd.wasm.config.v0+json", "chaos.wasm"] {
         assert!(manifest.contains(says), "{manifest}");
     }
     let digest_in =

@@ -24,6 +24,8 @@ pub(super) struct Container {
     pub(super) ports: Vec<String>,
     /// The host's ports that were chosen for some of them.
     pub(super) chosen: Vec<u16>,
+    /// When, as the engine writes it in its log too.
+    pub(super) started: String,
 }
 
 /// Where a container is connected.
@@ -260,6 +262,7 @@ impl Container {
             endpoints: endpoints.collect(),
             chosen: ports.iter().flatten().filter_map(|(_, bound)| chosen(bound)).collect(),
             ports: ports.unwrap_or_default().into_iter().map(|(port, _)| port).collect(),
+            started: text(&inspected["State"]["StartedAt"]),
         }
     }
 }

@@ -7,10 +7,13 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZero,
     path::{Path, PathBuf},
     sync::Arc,
+    thread::available_parallelism,
 };
 
+use futures::{StreamExt, stream};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::{
@@ -143,11 +146,16 @@ impl Loader {
         Self { runtime, kernel, ledger }
     }
 
-    /// Loads drivers. One that fails does not keep the others from working.
+    /// Loads drivers, as many at once as there are processors: at the first start all of them
+    /// are compiled. One that fails does not keep the others from working.
     pub(super) async fn load_all(&self, wanted: &BTreeMap<DriverName, Wanted>) -> Drivers {
         let drivers = Drivers::default();
-        for (name, wanted) in wanted {
-            let slot = match self.load(name, wanted).await {
+        let at_once = available_parallelism().map_or(1, NonZero::get);
+        let loading =
+            wanted.iter().map(async |(name, wanted)| (name, self.load(name, wanted).await));
+        let mut loaded = stream::iter(loading).buffered(at_once);
+        while let Some((name, loaded)) = loaded.next().await {
+            let slot = match loaded {
                 Ok(driver) => Slot::Ready(Arc::new(driver)),
                 Err(error) => {
                     tracing::error!(driver = %name, error = %chain(&error), "driver cannot be loaded");

@@ -3,13 +3,14 @@
 //! Three parties can disagree: the kernel, the daemon's ledger, and Docker's own list of
 //! networks and containers. The daemon compares the first two ([`daemon`]); the command
 //! line, off the way of any call, asks Docker and looks at the host's settings
-//! ([`engine`], [`host`], [`peers`]). Each finding is one sentence with one of what to do; those that
+//! ([`engine`], [`host`], [`neighbours`], [`peers`]). Each finding is one sentence with one of what to do; those that
 //! the daemon can mend itself it mends when told to.
 
 pub mod daemon;
 pub(crate) mod engine;
 pub(crate) mod host;
 pub(crate) mod ipam;
+pub(crate) mod neighbours;
 pub(crate) mod peers;
 
 use std::net::IpAddr;
@@ -50,6 +51,8 @@ pub enum Kind {
     Forwarding,
     /// Packets of some sizes do not get through.
     Mtu,
+    /// A table of the kernel's is too small for all the containers' neighbours.
+    Neighbours,
     /// The cluster store cannot be reached.
     Cluster,
     /// What another host sends does not arrive, or something is sent to where no host is.

@@ -8,7 +8,7 @@ use crate::{
         client::{get, post_json},
         view::{DriverView, NetworkView, Status},
     },
-    doctor::{Finding, engine, host, ipam, peers},
+    doctor::{Finding, engine, host, ipam, neighbours, peers},
 };
 
 /// How long something must be wrong to be so.
@@ -41,6 +41,7 @@ async fn examine(socket: &Path, docker: &Path) -> Result<Vec<Finding>, Error> {
     let drivers: Vec<DriverView> = get(socket, "/v1/drivers").await?;
     findings.extend(engine::examine(docker, &networks, &drivers).await);
     findings.extend(host::examine(&networks));
+    findings.extend(neighbours::examine());
     findings.extend(others(socket).await?);
     findings.extend(leases(socket, docker).await?);
     Ok(findings)

@@ -18,6 +18,7 @@ mod ways_out;
 use std::{collections::BTreeSet, thread, time::Duration};
 
 use wasmnet_e2e::{Site, Sites};
+use wasmnet_lab::{Turn, assert_same_state, wait_for};
 
 /// Sends 200 kB to whoever connects.
 const SERVE: &str = "nc -ll -p 7 -e head -c 200000 /dev/zero";
@@ -47,7 +48,8 @@ fn fill(cluster: &Sites) -> Vec<String> {
     cluster.sites.iter().flat_map(addresses).collect()
 }
 
-/// Fills the hosts, and fails the test unless each container gets data from each.
+/// Fills the hosts, and fails the test unless each container gets data from each. Takes a
+/// [`Turn::of_many_neighbours`].
 fn assert_all_reach_all(cluster: &Sites) {
     let addresses = fill(cluster);
     let different: BTreeSet<&String> = addresses.iter().collect();
@@ -76,6 +78,7 @@ fn assert_all_reach_all(cluster: &Sites) {
 
 #[test]
 fn containers_of_three_hosts_reach_each_other() {
+    let _turn = Turn::of_many_neighbours();
     let cluster = Sites::new(3, 1);
     cluster.network("blue", 50, "");
     assert_all_reach_all(&cluster);
@@ -136,10 +139,10 @@ fn all_of_it_goes_with_the_last_host() {
     b.assert_nothing_left();
     for (site, before) in [a, b].iter().zip(before) {
         // The kernel takes its time to see that a bridge has lost its last port.
-        wasmnet_lab::wait_for("the host to be as before", PATIENCE, || {
+        wait_for("the host to be as before", PATIENCE, || {
             if site.host.netns_state() == before { Ok(()) } else { Err("it is not") }
         });
-        wasmnet_lab::assert_same_state(&before, &site.host.netns_state());
+        assert_same_state(&before, &site.host.netns_state());
     }
     let left = cluster.etcd.keys("/wasmnet/");
     let left: Vec<&String> = left.iter().filter(|key| !key.contains("/nodes/")).collect();

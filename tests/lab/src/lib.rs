@@ -35,6 +35,7 @@ mod process;
 mod sctp;
 mod state;
 mod switch;
+mod turn;
 mod wait;
 
 pub use api::Answer;
@@ -48,4 +49,5 @@ pub use process::Process;
 /// The signals that [`Process::signal`] sends.
 pub use rustix::process::Signal;
 pub use state::assert_same_state;
+pub use turn::Turn;
 pub use wait::{Attempt, wait_for};

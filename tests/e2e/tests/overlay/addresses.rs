@@ -1,5 +1,5 @@
 use wasmnet_e2e::{Site, Sites};
-use wasmnet_lab::wait_for;
+use wasmnet_lab::{Turn, wait_for};
 
 use super::{PATIENCE, assert_all_reach_all};
 
@@ -13,6 +13,7 @@ fn network(site: &Site, subnet: &str) {
 
 #[test]
 fn hosts_that_share_a_pool_need_no_ranges() {
+    let _turn = Turn::of_many_neighbours();
     let mut cluster = Sites::new(3, 1);
     for (number, site) in cluster.sites.iter().enumerate() {
         network(site, if number == 0 { "--subnet 10.58.0.0/24" } else { "" });

@@ -5,6 +5,8 @@ use std::{path::PathBuf, process::ExitStatus, time::Duration};
 use serde_json::Value;
 use wasmnet_lab::{Host, Process, Signal, wait_for};
 
+use crate::compiled;
+
 /// How long the daemon may take to start or stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,11 +33,18 @@ impl Daemon {
 
     /// The same by way of a program that becomes the daemon, as `setpriv` does.
     pub fn start_by(host: &Host, wrapper: &[&str], arguments: &[&str]) -> Self {
+        compiled::lend(host);
+        Self::start_cold(host, wrapper, arguments)
+    }
+
+    /// The same for a daemon that has to compile all its drivers.
+    pub fn start_cold(host: &Host, wrapper: &[&str], arguments: &[&str]) -> Self {
         let owned = |words: &[&str]| words.iter().map(|&text| text.to_owned()).collect();
         let (wrapper, arguments): (Vec<String>, Vec<String>) = (owned(wrapper), owned(arguments));
         let process = spawn(host, &wrapper, &arguments);
         let daemon = Self { host: host.clone(), wrapper, arguments, process };
         daemon.wait_ready();
+        compiled::keep(host);
         daemon
     }
 
@@ -110,6 +119,11 @@ fn spawn(host: &Host, wrapper: &[String], arguments: &[String]) -> Process {
 
 /// The command that runs the daemon on a host, further arguments left out.
 pub fn serve(host: &Host) -> [String; 4] {
-    let state = host.path_in_data_dir("state").to_str().unwrap().to_owned();
+    let state = state_dir(host).to_str().unwrap().to_owned();
     [binary(), "serve".to_owned(), "--state-dir".to_owned(), state]
+}
+
+/// Where a host's daemon keeps its state.
+pub fn state_dir(host: &Host) -> PathBuf {
+    host.path_in_data_dir("state")
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test library")]
 
+mod compiled;
 mod daemon;
 mod nodes;
 mod others;

@@ -2,8 +2,8 @@
 
 use std::{thread, time::Duration};
 
-use wasmnet_e2e::{BRIDGE, Site};
-use wasmnet_lab::{EngineOptions, assert_same_state, wait_for};
+use wasmnet_e2e::{BRIDGE, Daemon, Site};
+use wasmnet_lab::{EngineOptions, Lab, assert_same_state, wait_for};
 
 /// How long something may take that happens by itself.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -75,12 +75,13 @@ fn what_is_asked_while_the_daemon_is_away_is_done_when_it_is_back() {
 
 #[test]
 fn a_second_start_compiles_nothing() {
-    let mut site = Site::new();
-    let first = site.daemon.json(&["status"]);
+    let lab = Lab::new();
+    let mut daemon = Daemon::start_cold(&lab.host("a"), &[], &[]);
+    let first = daemon.json(&["status"]);
     assert!(first["compiled"].as_u64() > Some(0), "the first start: {first}");
-    site.daemon.stop();
-    site.daemon.start_again();
-    let second = site.daemon.json(&["status"]);
+    daemon.stop();
+    daemon.start_again();
+    let second = daemon.json(&["status"]);
     assert_eq!(second["compiled"], 0, "{second}");
     assert_eq!(first["drivers"], second["drivers"], "the drivers after a restart");
 }

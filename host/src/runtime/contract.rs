@@ -54,6 +54,13 @@ impl fmt::Display for Version {
 
 // === impl Interface ===
 
+impl fmt::Display for Interface {
+    /// As components name it: "wasmnet:driver/links@0.1.0".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PACKAGE}{}@{}", self.name, self.version)
+    }
+}
+
 impl Interface {
     /// Reads the name of an import or export; none if it is none of the contract's.
     pub(super) fn read(name: &str) -> Option<Self> {

@@ -110,6 +110,16 @@ impl Facts {
         names.filter(|name| name != "types").collect()
     }
 
+    /// All that it imports, by full names ("wasmnet:driver/links@0.1.0").
+    pub fn import_names(&self) -> Vec<String> {
+        self.imports.iter().map(Interface::to_string).chain(self.others.iter().cloned()).collect()
+    }
+
+    /// What it exports of the contract, by full names.
+    pub fn export_names(&self) -> Vec<String> {
+        self.exports.iter().map(Interface::to_string).collect()
+    }
+
     /// The versions of the contract that it is made for: one, as a rule.
     pub fn contract(&self) -> BTreeSet<&str> {
         let interfaces = self.imports.iter().chain(&self.exports);

@@ -13,7 +13,7 @@ use oci_client::{
     Client, Reference,
     client::{ClientConfig, ClientProtocol, Config, ImageLayer},
     errors::OciDistributionError,
-    manifest::{OciImageManifest, OciManifest},
+    manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest, OciManifest},
     secrets::RegistryAuth,
 };
 use serde_json::json;
@@ -99,12 +99,13 @@ pub(super) async fn pull(text: &str) -> Result<Fetched, Error> {
 pub(super) async fn push(fetched: &Fetched, seen: &Facts, text: &str) -> Result<String, Error> {
     let reference = parse(text)?;
     let auth = credentials(&reference)?;
+    let (imports, exports) = (seen.import_names(), seen.export_names());
     let config = json!({
         "created": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         "architecture": "wasm",
         "os": "wasip2",
         "layerDigests": [format!("sha256:{}", seen.digest)],
-        "component": { "imports": seen.capabilities(), "exports": seen.roles(), "target": null },
+        "component": { "imports": imports, "exports": exports, "target": null },
     });
     let config = serde_json::to_vec(&config).map_err(Error::Describe)?;
     let config = Config::new(config, CONFIG.to_owned(), None);
@@ -122,7 +123,9 @@ pub(super) async fn push(fetched: &Fetched, seen: &Facts, text: &str) -> Result<
         // Canonical JSON has no line breaks in texts.
         annotations.insert(SIGNATURE.to_owned(), BASE64_STANDARD.encode(signature));
     }
-    let manifest = OciImageManifest::build(&layers, &config, Some(annotations));
+    let mut manifest = OciImageManifest::build(&layers, &config, Some(annotations));
+    // What says what it is only by the way it is sent is nothing to `wkg`.
+    manifest.media_type = Some(OCI_IMAGE_MEDIA_TYPE.to_owned());
     let client = client(&reference);
     let failed = |source| Error::Push { reference: text.to_owned(), source };
     client.push(&reference, &layers, config, &auth, Some(manifest)).await.map_err(failed)?;

@@ -1,5 +1,6 @@
 use std::fs;
 
+use serde_json::{Value, json};
 use wasmnet_e2e::{CHAOS, CURIOUS};
 use wasmnet_lab::{Host, Process, wait_for};
 
@@ -42,12 +43,29 @@ fn the_same_driver_comes_from_a_file_and_from_a_registry() {
     assert!(pinned.contains("@sha256:"), "{output}");
 
     // As other tools want to have it.
-    let accept = "Accept: application/vnd.oci.image.manifest.v1+json";
-    let url = "http://127.0.0.1:5000/v2/drivers/chaos/manifests/1.0";
-    let manifest = bed.host.run(&["curl", "-sf", "-H", accept, url]);
-    for says in ["application/wasm", "application/vnd.wasm.config.v0+json", "chaos.wasm"] {
-        assert!(manifest.contains(says), "{manifest}");
-    }
+    let image = "application/vnd.oci.image.manifest.v1+json";
+    let get = |what: &str| {
+        let (accept, url) = (format!("Accept: {image}"), "http://127.0.0.1:5000/v2/drivers/chaos");
+        let answer = bed.host.run(&["curl", "-sf", "-H", &accept, &format!("{url}/{what}")]);
+        serde_json::from_str::<Value>(&answer).unwrap()
+    };
+    let manifest = get("manifests/1.0");
+    assert_eq!(manifest["mediaType"], image);
+    let ([layer], config) =
+        (manifest["layers"].as_array().unwrap().as_slice(), &manifest["config"])
+    else {
+        panic!("not one layer: {manifest}");
+    };
+    assert_eq!(layer["mediaType"], "application/wasm");
+    assert_eq!(layer["annotations"]["org.opencontainers.image.title"], "chaos.wasm");
+    assert_eq!(config["mediaType"], "application/vnd.wasm.config.v0+json");
+    let config = get(&format!("blobs/{}", config["digest"].as_str().unwrap()));
+    assert_eq!(config["layerDigests"], json!([layer["digest"]]));
+    let has = |list: &str, name: &str| {
+        config["component"][list].as_array().unwrap().contains(&name.into())
+    };
+    assert!(has("exports", "wasmnet:driver/network-driver@0.1.0"), "{config}");
+    assert!(has("imports", "wasmnet:driver/links@0.1.0"), "{config}");
     let digest_in =
         |text: String| text.lines().find(|line| line.contains("sha256:")).map(str::to_owned);
     let from_file = digest_in(bed.driver(&["inspect", CHAOS]).stdout);

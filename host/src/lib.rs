@@ -37,6 +37,7 @@ pub mod probe;
 pub mod reconcile;
 mod resolvers;
 pub mod runtime;
+pub mod since_boot;
 pub mod sockets;
 pub mod store;
 mod tls;

@@ -31,7 +31,7 @@ pub use self::examine::examine;
 use self::{
     plan::{Plan, Repair},
     schedule::{Cause, Schedule},
-    stranded::Stranded,
+    stranded::Sight,
 };
 use crate::{
     dispatch::Dispatcher,
@@ -39,7 +39,8 @@ use crate::{
     events::{About, What, of_changes},
     id::NetworkId,
     kernel::{self, Beside, Event, Kernel, LinkName, Object, Undo},
-    ledger::{self, Changes, EndpointKey, Scope},
+    ledger::{self, Changes, Scope},
+    since_boot::SinceBoot,
     store::Lasting,
 };
 
@@ -147,7 +148,6 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut look_for_stranded = tokio::time::interval(LOOK_FOR_STRANDED);
     look_for_stranded.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stranded = Stranded::default();
     // When the firewall is to be looked at: one look for many changes.
     let mut firewall_due: Option<Instant> = None;
     let mut schedule = Schedule::default();
@@ -205,7 +205,7 @@ pub async fn run(dispatcher: Arc<Dispatcher>) {
                 false
             }
             _ = look_for_stranded.tick() => {
-                evict_stranded(&dispatcher, &mut stranded).await;
+                look_for_stranded_ends(&dispatcher).await;
                 false
             }
             _ = full_sync.tick() => true,
@@ -230,17 +230,25 @@ pub async fn repair_all(dispatcher: &Dispatcher) {
 }
 
 /// Evicts the endpoints that the engine seems to have forgotten.
-async fn evict_stranded(dispatcher: &Arc<Dispatcher>, stranded: &mut Stranded) {
+async fn look_for_stranded_ends(dispatcher: &Arc<Dispatcher>) {
     if dispatcher.ledger().read().endpoints.is_empty() {
         return;
     }
     let Ok(snapshot) = dispatcher.kernel().look(&Beside::default()).await else { return };
-    let late = stranded.look(&dispatcher.ledger().read(), &snapshot, Instant::now());
-    for EndpointKey { network, endpoint } in late {
+    let now = SinceBoot::now();
+    let sights = stranded::look(&dispatcher.ledger().read(), &snapshot, now);
+    for (key, sight) in sights {
         let dispatcher = Arc::clone(dispatcher);
         // Apart: a network's lock may be held for a while.
         tokio::spawn(async move {
-            dispatcher.evict(&network, &endpoint, "no container has its link").await;
+            match sight {
+                Sight::Stranded => dispatcher.note_stranded(&key, Some(now)).await,
+                Sight::Fetched => dispatcher.note_stranded(&key, None).await,
+                Sight::Lost => {
+                    let why = "no container has its link";
+                    dispatcher.evict(&key.network, &key.endpoint, why).await;
+                }
+            }
         });
     }
 }

@@ -12,10 +12,11 @@ use std::{
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Cluster, Error, Lease, Node, Write, keys, standing::SinceBoot};
+use super::{Cluster, Error, Lease, Node, Write, keys};
 use crate::{
     events::Bus,
     ledger::{EntryKey, Ledger},
+    since_boot::SinceBoot,
 };
 
 /// Writes of one transaction.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
+
+use crate::since_boot::SinceBoot;
 
 /// How a host stands with the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +25,6 @@ struct Seen {
     at: SinceBoot,
 }
 
-/// Time since the host booted, in which it slept included: others do not sleep with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SinceBoot(Duration);
-
 // === impl Presence ===
 
 impl Presence {
@@ -44,7 +41,7 @@ impl Presence {
     /// How this host stands, if they can see it.
     pub(super) fn now(&self) -> Option<Standing> {
         let Seen { term, at } = (*self.0.borrow())?;
-        Some(Standing { term, age: SinceBoot::now().0.saturating_sub(at.0) })
+        Some(Standing { term, age: SinceBoot::now().after(at) })
     }
 
     /// The same as soon as they can see it.
@@ -57,16 +54,5 @@ impl Presence {
             // The sender lives as long as `self`.
             let _ = seen.changed().await;
         }
-    }
-}
-
-// === impl SinceBoot ===
-
-impl SinceBoot {
-    pub(super) fn now() -> Self {
-        let time = clock_gettime(ClockId::Boottime);
-        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-        let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
-        Self(Duration::new(seconds, nanoseconds))
     }
 }

@@ -1,12 +1,16 @@
 //! Endpoints.
 
+use std::collections::BTreeMap;
+
 use super::{Dispatcher, Error, check, network::forced, now};
 use crate::{
     events::{About, What},
     id::{DriverName, EndpointId, NetworkId, short},
-    ledger::{EndpointKey, EndpointRecord, Joined, NetworkRecord, Scope},
+    ledger::{Changes, EndpointKey, EndpointRecord, Joined, NetworkRecord, Scope},
     model::{EndpointRequest, EndpointSettings, JoinInfo, Network, Options, PortBinding},
     runtime::{Call, CallError, Driver, Endpoint},
+    since_boot::SinceBoot,
+    store::Lasting,
 };
 
 /// The steps of an endpoint's end.
@@ -52,8 +56,14 @@ impl Dispatcher {
             .judge(answer)
             .and_then(|settings| check::settings(&self.ledger.read(), network, &request, settings));
         let settings = self.settle(&transaction, &order, answer).await?;
-        let record =
-            EndpointRecord { request, settings, joined: None, programmed: None, created: now() };
+        let record = EndpointRecord {
+            request,
+            settings,
+            joined: None,
+            programmed: None,
+            created: now(),
+            stranded: None,
+        };
         transaction.set_endpoint(key, Some(record)).await;
         self.commit(&transaction).await?;
         Ok(settings)
@@ -176,6 +186,21 @@ impl Dispatcher {
         let Some(record) = self.ledger.read().networks.get(network).cloned() else { return };
         let _order = self.lock_network(network).await;
         self.evict_locked(&record.driver, network, endpoint, why).await;
+    }
+
+    /// Notes since when an endpoint's link is on the host though no container's, or that it
+    /// is not. It is kept on disk: a daemon that is killed again and again would otherwise
+    /// begin to wait anew each time.
+    pub async fn note_stranded(&self, key: &EndpointKey, since: Option<SinceBoot>) {
+        let _order = self.lock_network(&key.network).await;
+        let record = self.ledger.read().endpoint(&key.network, &key.endpoint).cloned();
+        let Some(record) = record else { return };
+        let record = EndpointRecord { stranded: since, ..record };
+        let endpoints = BTreeMap::from([(key.clone(), Some(record))]);
+        let changes = Changes { endpoints, ..Changes::default() };
+        if let Err(error) = self.ledger.commit(changes, Lasting::Durable).await {
+            tracing::warn!(error = %crate::error::chain(&error), "cannot note a stranded endpoint");
+        }
     }
 
     /// Evicts endpoints that have an address the engine now gives to another: it

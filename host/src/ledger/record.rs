@@ -8,6 +8,7 @@ use crate::{
     id::{DriverName, EndpointId, NetworkId},
     kernel::Object,
     model::{EndpointRequest, EndpointSettings, JoinInfo, Network, PortBinding},
+    since_boot::SinceBoot,
 };
 
 /// What something belongs to: a network, or an endpoint of it.
@@ -45,6 +46,9 @@ pub struct EndpointRecord {
     pub programmed: Option<Vec<PortBinding>>,
     /// Seconds since 1970 when it was made.
     pub created: u64,
+    /// Since when a link of its container's is seen on the host, where no container has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stranded: Option<SinceBoot>,
 }
 
 /// A sandbox that an endpoint joined.

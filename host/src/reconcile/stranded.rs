@@ -7,49 +7,60 @@
 //! moment between the making of an endpoint and its container, and between its leaving and
 //! its end; so who stays there is nobody's.
 
-use std::{collections::BTreeMap, time::Duration};
-
-use tokio::time::Instant;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     kernel::{Object, Snapshot},
     ledger::{EndpointKey, State},
+    since_boot::SinceBoot,
 };
 
 /// How long a container's end may be on the host. An engine that does not find a plugin
 /// asks for up to half a minute.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The endpoints whose container's end is on the host, and since when that is known.
-#[derive(Debug, Default)]
-pub(super) struct Stranded(BTreeMap<EndpointKey, Instant>);
+/// What is new about an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// Its container's end is on the host.
+    Stranded,
+    /// It was, and is not any more.
+    Fetched,
+    /// It has been for too long.
+    Lost,
+}
 
-// === impl Stranded ===
-
-impl Stranded {
-    /// Takes a look, and returns those who have been there for too long.
-    pub(super) fn look(
-        &mut self,
-        state: &State,
-        snapshot: &Snapshot,
-        now: Instant,
-    ) -> Vec<EndpointKey> {
-        let before = std::mem::take(&mut self.0);
-        for (_, entry) in state.objects.standing() {
-            let (Object::Link(link), Some(endpoint)) = (&entry.object, &entry.scope.endpoint)
-            else {
-                continue;
-            };
-            let Some(peer) = link.container_end() else { continue };
-            if entry.doomed || !snapshot.links.contains_key(peer) {
-                continue;
-            }
-            let (network, endpoint) = (entry.scope.network.clone(), endpoint.clone());
-            let key = EndpointKey { network, endpoint };
-            let since = before.get(&key).copied().unwrap_or(now);
-            self.0.insert(key, since);
-        }
-        let late = |(_, since): &(&EndpointKey, &Instant)| now.duration_since(**since) >= PATIENCE;
-        self.0.iter().filter(late).map(|(key, _)| key.clone()).collect()
-    }
+/// Looks for containers' ends on the host, and tells what is new since it was last noted.
+pub(super) fn look(
+    state: &State,
+    snapshot: &Snapshot,
+    now: SinceBoot,
+) -> Vec<(EndpointKey, Sight)> {
+    let on_host: BTreeSet<EndpointKey> = state
+        .objects
+        .standing()
+        .into_iter()
+        .filter(|(_, entry)| !entry.doomed)
+        .filter_map(|(_, entry)| {
+            let Object::Link(link) = &entry.object else { return None };
+            let (network, endpoint) = (entry.scope.network.clone(), entry.scope.endpoint.clone()?);
+            let is_here = snapshot.links.contains_key(link.container_end()?);
+            is_here.then_some(EndpointKey { network, endpoint })
+        })
+        .collect();
+    let endpoints = state.endpoints.iter().flat_map(|(network, endpoints)| {
+        endpoints.iter().map(move |(endpoint, record)| {
+            (EndpointKey { network: network.clone(), endpoint: endpoint.clone() }, record)
+        })
+    });
+    let sights = endpoints.filter_map(|(key, record)| {
+        let sight = match (record.stranded, on_host.contains(&key)) {
+            (None, true) => Sight::Stranded,
+            (Some(_), false) => Sight::Fetched,
+            (Some(since), true) if now.after(since) >= PATIENCE => Sight::Lost,
+            (None, false) | (Some(_), true) => return None,
+        };
+        Some((key, sight))
+    });
+    sights.collect()
 }

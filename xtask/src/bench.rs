@@ -246,9 +246,6 @@ fn measure_drivers(
     if options.wants(Part::Others) {
         peers::measure(steps, stage, &mut measured.peers, repeat)?;
     }
-    if options.crowd {
-        measure_in_crowds(steps, options, stage, measured, [&theirs, &ours, &floor])?;
-    }
     if options.wants(Part::Macvlan) {
         steps.step("measure macvlan", "docker network, start, stop; iperf3", |live| {
             macvlan::measure(live, stage, measured, repeat)
@@ -260,10 +257,14 @@ fn measure_drivers(
         })?;
     }
     if options.wants(Part::Addresses) {
-        // Near the end: it makes the daemon's log long.
+        // After the others: it makes the daemon's log long.
         steps.step("measure addresses", "wasm-ipam.sock", |live| {
             addresses::measure(live, stage, measured, repeat)
         })?;
+    }
+    if options.crowd {
+        // At the end, since the built-in driver's crowd stays.
+        measure_in_crowds(steps, options, stage, measured, [&theirs, &ours, &floor])?;
     }
     // The rest of what is there goes with the host.
     for docker in [&ours, &floor] {

@@ -51,7 +51,7 @@ pub fn wire(column: usize, network: &str) -> (String, String) {
         other => format!("{other}{column}"),
     };
     let third = ["home", "side", "new"].iter().position(|name| *name == network);
-    (parent, format!("10.20{column}.{}.0/24", third.unwrap_or_default()))
+    (parent, format!("10.21{column}.{}.0/24", third.unwrap_or_default()))
 }
 
 /// Measures all.
@@ -88,7 +88,7 @@ pub fn measure(
 
 /// The other host's address on a driver's subnet.
 fn there(column: usize) -> Ipv4Addr {
-    let second = if column == BUILT_IN { 200 } else { 201 };
+    let second = if column == BUILT_IN { 210 } else { 211 };
     Ipv4Addr::new(10, second, 0, 254)
 }
 

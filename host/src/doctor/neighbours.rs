@@ -7,16 +7,12 @@
 //! network they are on. Docker's overlay driver raises the limits for all of the host; the
 //! daemon changes no settings but its networks', and says here what to do.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use super::{Finding, Kind};
 
 /// What the kernel starts with.
 const DEFAULT: u64 = 1024;
-/// What Docker's overlay driver sets.
-const ENOUGH: &str = "\"sysctl -w net.FAMILY.neigh.default.gc_thresh3=65536 \
-                      net.FAMILY.neigh.default.gc_thresh2=49152 \
-                      net.FAMILY.neigh.default.gc_thresh1=8192\"";
 
 /// A table, as `/proc/net/stat` tells.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,14 +24,14 @@ struct Table {
 
 /// Looks at both families. In a network namespace of its own the daemon sees neither.
 pub(crate) fn examine() -> Vec<Finding> {
-    let read = |path: String| fs::read_to_string(Path::new("/proc").join(path)).ok();
     let families = [("ipv4", "arp_cache"), ("ipv6", "ndisc_cache")];
-    let tables = families.into_iter().filter_map(|(family, file)| {
-        let limit = read(format!("sys/net/{family}/neigh/default/gc_thresh3"))?;
-        let table = Table::read(&read(format!("net/stat/{file}"))?)?;
-        table.finding(family, limit.trim().parse().ok()?)
+    let findings = families.into_iter().filter_map(|(family, file)| {
+        let limit = format!("/proc/sys/net/{family}/neigh/default/gc_thresh3");
+        let limit = fs::read_to_string(limit).ok()?.trim().parse().ok()?;
+        let table = fs::read_to_string(format!("/proc/net/stat/{file}")).ok()?;
+        Table::read(&table)?.finding(family, limit)
     });
-    tables.collect()
+    findings.collect()
 }
 
 // === impl Table ===
@@ -59,22 +55,24 @@ impl Table {
     }
 
     fn finding(&self, family: &str, limit: u64) -> Option<Finding> {
-        let name = format!("net.{family}.neigh.default.gc_thresh3");
+        let name = format!("net.{family}.neigh.default.gc_thresh");
         let entries = self.entries;
         let wrong = if entries.saturating_mul(4) >= limit.saturating_mul(3) {
             format!(
-                "the kernel's table of {family} neighbours has {entries} entries of {limit} that fit ({name}): when it is full, containers lose packets to neighbours that are not in it"
+                "the kernel's table of {family} neighbours has {entries} entries of {limit} that fit ({name}3): when it is full, containers lose packets to neighbours that are not in it"
             )
         } else if self.fulls > 0 && limit <= DEFAULT {
             format!(
-                "the kernel's table of {family} neighbours was full {} times since the host was booted: no more than {limit} entries fit ({name}), and packets to further neighbours were lost",
+                "the kernel's table of {family} neighbours was full {} times since the host was booted: no more than {limit} entries fit ({name}3), and packets to further neighbours were lost",
                 self.fulls
             )
         } else {
             return None;
         };
-        let advice =
-            format!("run {} and keep it in /etc/sysctl.d", ENOUGH.replace("FAMILY", family));
+        // What Docker's overlay driver sets.
+        let advice = format!(
+            "run \"sysctl -w {name}3=65536 {name}2=49152 {name}1=8192\" and keep it in /etc/sysctl.d"
+        );
         Some(Finding::new(Kind::Neighbours, wrong, advice))
     }
 }

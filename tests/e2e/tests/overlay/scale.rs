@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 use wasmnet_e2e::{Node, Others, Plugin, Remote, Sites, calls, neighbours};
-use wasmnet_lab::{Host, Lab, Process, wait_for};
+use wasmnet_lab::{Host, Lab, Process, Turn, wait_for};
 
 /// How long anything may take, whatever else runs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -116,6 +116,7 @@ fn a_thousand_remote_endpoints() {
 #[test]
 fn a_hundred_containers_on_three_hosts_at_once() {
     const EACH: usize = 34;
+    let _turn = Turn::of_many_neighbours();
     let cluster = Sites::new(3, 1);
     cluster.network("n", 72, "");
     let began = Instant::now();

@@ -210,15 +210,15 @@ impl Transaction {
         // Closed by now or after a failure: nobody looks at them again.
         let changes = std::mem::take(&mut inner.changes);
         let lasting = if changes.is_record_only() { lasting } else { Lasting::Durable };
-        // Addresses that go, go at once: their routes must not be in the way of
-        // the next network on the subnet.
-        let addresses: Vec<Object> = {
+        // Addresses and routes that go, go at once: they must not be in the way of the next
+        // network on the subnet, nor lead to nobody.
+        let ways: Vec<Object> = {
             let state = shared.ledger.read();
             let goes = |row: &Option<Entry>| row.as_ref().is_none_or(|entry| entry.doomed);
             let gone = changes.objects.iter().filter(|(_, row)| goes(row));
             gone.filter_map(|(key, _)| state.objects.get(key))
                 .map(|entry| entry.object.clone())
-                .filter(|object| matches!(object, Object::Address(_)))
+                .filter(|object| matches!(object, Object::Address(_) | Object::Route(_)))
                 .collect()
         };
         let dooms = changes.objects.values().flatten().any(|entry| entry.doomed);
@@ -238,8 +238,8 @@ impl Transaction {
             // The kernel takes its time to delete a link (an RCU grace period, some 20 to
             // 50 ms). The ledger knows what is to be done, so nobody has to wait for it.
             let (ledger, kernel) = (Arc::clone(&shared.ledger), Arc::clone(&shared.kernel));
-            for address in addresses {
-                if let Err(error) = kernel.delete(&address).await {
+            for way in ways {
+                if let Err(error) = kernel.delete(&way).await {
                     tracing::debug!(error = %crate::error::chain(&error), "it goes with its link");
                 }
             }

@@ -38,7 +38,7 @@ pub use self::{
     keys::{InvalidPrefix, Prefix},
     memory::Memory,
     standing::Standing,
-    store::{Change, Error, Lease, Listing, Row, Store, Watch, Write},
+    store::{Change, Error, Lease, Listing, Row, Session, Store, Watch, Write},
 };
 use self::{keys::node_of, known::Known, standing::Presence, told::Alarms};
 use crate::{

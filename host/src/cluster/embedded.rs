@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{Error, Lease, Listing, Memory, Prefix, Store, Watch, Write};
+use super::{Error, Lease, Listing, Memory, Prefix, Session, Store, Watch, Write};
 use crate::store::{self as durable, Batch, Lasting, Table};
 
 /// A store for this host alone.
@@ -89,8 +89,12 @@ impl Store for Embedded {
         self.memory.keys_of(lease).await
     }
 
-    async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error> {
-        self.memory.write(lease, writes).await
+    async fn begin(&self, session: &Session) -> Result<(), Error> {
+        self.memory.begin(session).await
+    }
+
+    async fn write(&self, session: &Session, writes: &[Write]) -> Result<(), Error> {
+        self.memory.write(session, writes).await
     }
 
     async fn watch(&self, prefix: &str, from: u64) -> Result<Box<dyn Watch>, Error> {

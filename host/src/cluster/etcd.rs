@@ -30,7 +30,7 @@ use self::{
     http::{Endpoint, Failure, Member},
     wire::{Granted, KeptAlive, Life, Range, Refusal, Token, Txn},
 };
-use super::{Error, Lease, Listing, Row, Store, Watch, Write};
+use super::{Error, Lease, Listing, Row, Session, Store, Watch, Write};
 use crate::tls::{self, Tls};
 
 /// How long a request may take, all members together.
@@ -131,6 +131,9 @@ impl Etcd {
                 }
                 Err(Failure::Refused(refusal)) if !refusal.is_of_member() => {
                     return Err(refusal.into());
+                }
+                Err(Failure::Refused(refusal)) if !repeatable && refusal.may_be_done() => {
+                    return Err(Error::Unknown);
                 }
                 Err(Failure::Broken { sent: true, .. }) if !repeatable => {
                     member.is_lost();
@@ -286,18 +289,36 @@ impl Store for Etcd {
         life.keys()
     }
 
-    async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error> {
-        let lease = lease.0.to_string();
+    async fn begin(&self, session: &Session) -> Result<(), Error> {
+        let (first, key) = (encode(&session.prefix), encode(&session.key));
+        let behind = encode_bytes(&[session.key.as_bytes(), b"\0"].concat());
+        let end = encode_bytes(&end_of(&session.prefix));
+        let body = json!({ "success": [
+            // What is put must not be in what is deleted.
+            { "request_delete_range": { "key": first, "range_end": key } },
+            { "request_delete_range": { "key": behind, "range_end": end } },
+            { "request_put": { "key": key, "lease": session.lease.0.to_string() } },
+        ] });
+        let _: Txn = self.have_done("/v3/kv/txn", body).await?;
+        Ok(())
+    }
+
+    async fn write(&self, session: &Session, writes: &[Write]) -> Result<(), Error> {
+        let lease = session.lease.0.to_string();
         let write = |write: &Write| match write {
             Write::Put(key, value) => json!({
                 "request_put": { "key": encode(key), "value": encode_bytes(value), "lease": lease }
             }),
             Write::Delete(key) => json!({ "request_delete_range": { "key": encode(key) } }),
         };
-        let body = json!({ "success": writes.iter().map(write).collect::<Vec<_>>() });
-        // Twice is the same as once: the lease is our own, and nobody else writes these keys.
-        let _: Txn = self.ask("/v3/kv/txn", body).await?;
-        Ok(())
+        let compare = json!({
+            "key": encode(&session.key), "result": "GREATER", "target": "VERSION", "version": "0",
+        });
+        let success: Vec<Value> = writes.iter().map(write).collect();
+        // Not twice: the first might be done after a later write of this session's.
+        let body = json!({ "compare": [compare], "success": success });
+        let txn: Txn = self.have_done("/v3/kv/txn", body).await?;
+        if txn.succeeded { Ok(()) } else { Err(Error::Superseded) }
     }
 
     async fn watch(&self, prefix: &str, from: u64) -> Result<Box<dyn Watch>, Error> {

@@ -3,6 +3,7 @@
 //! * PREFIX/agreed/DRIVER/KEY: the value as it is.
 //! * PREFIX/entries/DRIVER/GROUP/KEY/NODE: who publishes it, and the value (JSON).
 //! * PREFIX/nodes/NODE: who is there (JSON).
+//! * PREFIX/sessions/NODE/NUMBER: empty; which of a node's sessions may write.
 //!
 //! Drivers choose groups and keys, so what is in them must not look like more of the path;
 //! only an agreed value's key stands as it is, since it comes last.
@@ -79,6 +80,11 @@ impl Prefix {
     /// All nodes.
     pub fn nodes(&self) -> String {
         format!("{}/nodes/", self.0)
+    }
+
+    /// All sessions of a node.
+    pub fn sessions(&self, id: &NodeId) -> String {
+        format!("{}/sessions/{id}/", self.0)
     }
 
     /// All entries.

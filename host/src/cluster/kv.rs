@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{Change, Error, Lease, Listing, Row, Write};
+use super::{Change, Error, Lease, Listing, Row, Session, Write};
 
 /// Changes that are remembered for who watches.
 const REMEMBERED: usize = 4096;
@@ -115,16 +115,32 @@ impl Kv {
         inner.leases.get(&lease).map_or_else(Vec::new, |of| of.keys.iter().cloned().collect())
     }
 
-    /// Writes all or nothing.
-    pub(super) fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error> {
+    /// Begins a session, and ends its node's others.
+    pub(super) fn open(&self, session: &Session) -> Result<(), Error> {
         let mut inner = self.lock();
-        if !inner.leases.contains_key(&lease) {
+        if !inner.leases.contains_key(&session.lease) {
             return Err(Error::NoLease);
+        }
+        inner.begin();
+        let from = inner.rows.range(session.prefix.clone()..).map(|(key, _)| key);
+        let others = from.take_while(|key| key.starts_with(&session.prefix));
+        let others: Vec<String> = others.cloned().collect();
+        others.iter().for_each(|key| inner.delete(key));
+        inner.put(&session.key, b"", Some(session.lease));
+        self.tell(inner);
+        Ok(())
+    }
+
+    /// Writes all or nothing.
+    pub(super) fn write(&self, session: &Session, writes: &[Write]) -> Result<(), Error> {
+        let mut inner = self.lock();
+        if !inner.rows.contains_key(&session.key) {
+            return Err(Error::Superseded);
         }
         inner.begin();
         for write in writes {
             match write {
-                Write::Put(key, value) => inner.put(key, value, Some(lease)),
+                Write::Put(key, value) => inner.put(key, value, Some(session.lease)),
                 Write::Delete(key) => inner.delete(key),
             }
         }

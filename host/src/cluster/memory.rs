@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Change, Error, Lease, Listing, Store, Watch, Write, kv::Kv};
+use super::{Change, Error, Lease, Listing, Session, Store, Watch, Write, kv::Kv};
 
 /// One node's way to a store that several share.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +25,10 @@ struct Faults {
     unreachable: AtomicBool,
     /// Writes that happen although nobody hears of it.
     unheard: AtomicU64,
+    /// How many more are held up.
+    hold: AtomicU64,
+    /// Those that are.
+    held: Mutex<Vec<(Session, Vec<Write>)>>,
     /// Watches that began before this was counted up are lost.
     watches: AtomicU64,
 }
@@ -64,6 +68,24 @@ impl Memory {
         self.faults.unheard.store(writes, Ordering::SeqCst);
     }
 
+    /// The next so many writes of this node get no answer, and are done only when they are
+    /// let go: so does a member that is frozen.
+    pub fn hold_writes(&self, writes: u64) {
+        self.faults.hold.store(writes, Ordering::SeqCst);
+    }
+
+    /// How many are held up.
+    pub fn held_writes(&self) -> usize {
+        self.held().len()
+    }
+
+    /// Does what was held up, if the store still does it.
+    pub fn let_writes_go(&self) {
+        let held = std::mem::take(&mut *self.held());
+        // Nobody is there any more to hear of it.
+        held.iter().for_each(|(session, writes)| drop(self.kv.write(session, writes)));
+    }
+
     /// Makes the store forget what has changed.
     pub fn compact(&self) {
         self.kv.compact();
@@ -88,12 +110,11 @@ impl Memory {
 
     /// Whether the answer to a write gets here.
     fn hear<T>(&self, answer: T) -> Result<T, Error> {
-        let one_less = |left: u64| left.checked_sub(1);
-        let unheard = &self.faults.unheard;
-        match unheard.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
-            Ok(_) => Err(Error::Unknown),
-            Err(_) => Ok(answer),
-        }
+        if one_less(&self.faults.unheard) { Err(Error::Unknown) } else { Ok(answer) }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<(Session, Vec<Write>)>> {
+        self.faults.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,8 +161,17 @@ impl Store for Memory {
         Ok(self.reach()?.keys_of(lease))
     }
 
-    async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error> {
-        self.reach()?.write(lease, writes)?;
+    async fn begin(&self, session: &Session) -> Result<(), Error> {
+        self.reach()?.open(session)
+    }
+
+    async fn write(&self, session: &Session, writes: &[Write]) -> Result<(), Error> {
+        let kv = self.reach()?;
+        if one_less(&self.faults.hold) {
+            self.held().push((session.clone(), writes.to_vec()));
+            return Err(Error::Unknown);
+        }
+        kv.write(session, writes)?;
         self.hear(())
     }
 
@@ -151,6 +181,12 @@ impl Store for Memory {
         let (of, prefix) = (self.clone(), prefix.to_owned());
         Ok(Box::new(MemoryWatch { of, prefix, next: from, began, changed }))
     }
+}
+
+/// Counts down; false: there is nothing left.
+fn one_less(count: &AtomicU64) -> bool {
+    let less = |left: u64| left.checked_sub(1);
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
 }
 
 // === impl MemoryWatch ===

@@ -3,6 +3,11 @@
 //! A session begins with a lease and a full comparison; then follow differences, at once
 //! after each commit. Whatever fails, the session ends, and the next one begins as soon as
 //! the store can be reached. Nobody waits for any of it.
+//!
+//! A write that gets no answer may be done long after, when a member of the store thaws or a
+//! new leader catches up: after the comparison of the next session, which would never know.
+//! So each session stands in the store, and a write is done only while its own does. What
+//! the comparison reads is newer than the session when it has the session itself.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +17,7 @@ use std::{
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Cluster, Error, Lease, Node, Write, keys};
+use super::{Cluster, Error, Lease, Node, Session, Write, keys};
 use crate::{
     events::Bus,
     ledger::{EntryKey, Ledger},
@@ -28,6 +33,8 @@ const RENEWAL: Duration = Duration::from_secs(2);
 /// How long to wait before the store is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// How soon the store is asked again for what it has just been told.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The same where this host does not know its address.
 const NO_ADDRESS_PAUSE: Duration = Duration::from_secs(4);
 
@@ -57,6 +64,8 @@ pub(super) async fn run(cluster: Arc<Cluster>, ledger: Arc<Ledger>, events: Arc<
             Error::NoAddress if publisher.ledger.read().shares.published() == 0 => {
                 tokio::time::sleep(NO_ADDRESS_PAUSE).await;
             }
+            // The next one hears more, or all is well.
+            Error::Unknown => {}
             error => publisher.cluster.is_lost(&error, &events),
         }
         if began.elapsed() > LAST_PAUSE + PATIENCE {
@@ -77,7 +86,8 @@ impl Publisher {
         shared.mark_unchanged();
         let began = SinceBoot::now();
         let lease = self.have_lease(time).await?;
-        self.compare_all(lease).await?;
+        let session = self.begin(lease).await?;
+        self.compare_all(&session).await?;
         self.cluster.presence.seen(self.term, began);
         self.cluster.is_reachable(events);
         let mut renewal = tokio::time::interval(RENEWAL.min(time / 3));
@@ -97,7 +107,7 @@ impl Publisher {
                 _ = shared.changed() => {
                     let touched = self.ledger.take_touched();
                     let wanted = self.wanted(&touched);
-                    self.bring(lease, wanted).await?;
+                    self.bring(&session, wanted).await?;
                 }
             }
         }
@@ -114,7 +124,7 @@ impl Publisher {
         }
         let lease = in_time(store.grant(time)).await?;
         self.lease = Some(lease);
-        self.term = new_term()?;
+        self.term = random()?;
         // What is there hangs on another lease.
         self.written.clear();
         Ok(lease)
@@ -125,8 +135,17 @@ impl Publisher {
         self.cluster.presence.missed();
     }
 
+    /// Has the store forget what the sessions before have under way.
+    async fn begin(&self, lease: Lease) -> Result<Session, Error> {
+        let prefix = self.cluster.settings.prefix.sessions(&self.cluster.identity.id);
+        let key = format!("{prefix}{:016x}", random()?);
+        let session = Session { lease, prefix, key };
+        in_time(self.cluster.store.begin(&session)).await?;
+        Ok(session)
+    }
+
     /// Writes everything that is not known to be there, and deletes what should not be.
-    async fn compare_all(&mut self, lease: Lease) -> Result<(), Error> {
+    async fn compare_all(&mut self, session: &Session) -> Result<(), Error> {
         let node = self.cluster.this_node()?;
         if self.node.as_ref() != Some(&node) {
             self.written.clear();
@@ -137,7 +156,7 @@ impl Publisher {
         let all: BTreeSet<EntryKey> = self.ledger.read().shares.entries().cloned().collect();
         let mut wanted = self.wanted(&all);
         wanted.insert(prefix.node(&node.id), Some(keys::node_value(&node)));
-        let stored = self.stored(&prefix.node(&node.id), lease).await?;
+        let stored = self.stored(&prefix.node(&node.id), session).await?;
         // What was thought to be there may have gone.
         self.written.retain(|key, _| stored.contains(key));
         for key in stored {
@@ -147,19 +166,30 @@ impl Publisher {
                 self.written.entry(key).or_default();
             }
         }
-        self.bring(lease, wanted).await
+        self.bring(session, wanted).await
     }
 
     /// The keys of this node's that the store has: those of its lease, and of the one that
     /// it had when it was here last. What hangs on any other goes with that by itself. (To
     /// look for them among everybody's would cost each node as much as there are of all.)
-    async fn stored(&self, node: &str, lease: Lease) -> Result<BTreeSet<String>, Error> {
+    async fn stored(&self, node: &str, session: &Session) -> Result<BTreeSet<String>, Error> {
         let store = &self.cluster.store;
-        let last = in_time(store.lease_of(node)).await?.filter(|last| *last != lease);
-        let mut stored = BTreeSet::new();
-        for lease in last.into_iter().chain([lease]) {
-            stored.extend(in_time(store.keys_of(lease)).await?);
+        let of_session = async {
+            loop {
+                let keys = store.keys_of(session.lease).await?;
+                // A leader answers with what it has got to, which may be what was long ago.
+                if keys.contains(&session.key) {
+                    return Ok(keys);
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let mut stored = BTreeSet::from_iter(in_time(of_session).await?);
+        let last = in_time(store.lease_of(node)).await?;
+        if let Some(last) = last.filter(|last| *last != session.lease) {
+            stored.extend(in_time(store.keys_of(last)).await?);
         }
+        stored.retain(|key| !key.starts_with(&session.prefix));
         Ok(stored)
     }
 
@@ -178,7 +208,7 @@ impl Publisher {
     /// Writes what differs from what is there.
     async fn bring(
         &mut self,
-        lease: Lease,
+        session: &Session,
         wanted: BTreeMap<String, Option<Vec<u8>>>,
     ) -> Result<(), Error> {
         let differs =
@@ -196,7 +226,7 @@ impl Publisher {
             for write in batch {
                 self.written.remove(write.key());
             }
-            in_time(self.cluster.store.write(lease, batch)).await?;
+            in_time(self.cluster.store.write(session, batch)).await?;
             for write in batch {
                 if let Write::Put(key, value) = write {
                     self.written.insert(key.clone(), value.clone());
@@ -217,8 +247,8 @@ impl Write {
     }
 }
 
-/// A number that no term had before.
-fn new_term() -> Result<u64, Error> {
+/// A number that nothing had before.
+fn random() -> Result<u64, Error> {
     let mut bytes = [0; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Error::Refused(format!("there is no randomness: {error}")))?;

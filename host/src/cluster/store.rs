@@ -49,8 +49,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The keys that go with a lease, in any order; none if it has ended.
     async fn keys_of(&self, lease: Lease) -> Result<Vec<String>, Error>;
 
-    /// Writes all or nothing; what is put goes when the lease ends.
-    async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error>;
+    /// Begins a session, and ends those that the node had before: what was to be written in
+    /// them and has not been never will be.
+    async fn begin(&self, session: &Session) -> Result<(), Error>;
+
+    /// Writes all or nothing, unless the session is over ([`Error::Superseded`]). What is put
+    /// goes when the lease ends.
+    async fn write(&self, session: &Session, writes: &[Write]) -> Result<(), Error>;
 
     /// What changes among the keys that begin with `prefix`, from a revision on.
     async fn watch(&self, prefix: &str, from: u64) -> Result<Box<dyn Watch>, Error>;
@@ -66,6 +71,18 @@ pub trait Watch: Send {
 /// What binds keys to the life of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lease(pub i64);
+
+/// A time in which a node writes. A write that got no answer may be done much later, by a
+/// member of the store that was frozen; by then it must not be done any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// What is written goes with it, and so does the session.
+    pub lease: Lease,
+    /// What the keys of all sessions of the node begin with.
+    pub prefix: String,
+    /// Its key, which no other has ever had. It stands for as long as the session lasts.
+    pub key: String,
+}
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +140,12 @@ pub enum Error {
     /// The lease has ended.
     #[error("the node's lease in the cluster store has ended")]
     NoLease,
+    /// Another session of the node has begun.
+    #[error(
+        "somebody else has written to the cluster store as this node; do two hosts have the \
+         same state directory, or copies of it?"
+    )]
+    Superseded,
     /// What changed is not known any more.
     #[error("the cluster store has forgotten what changed meanwhile")]
     Compacted,
@@ -216,7 +239,11 @@ impl Store for Rehearsal {
         self.of.keys_of(lease).await
     }
 
-    async fn write(&self, _lease: Lease, _writes: &[Write]) -> Result<(), Error> {
+    async fn begin(&self, _session: &Session) -> Result<(), Error> {
+        Err(Error::NoLease)
+    }
+
+    async fn write(&self, _session: &Session, _writes: &[Write]) -> Result<(), Error> {
         Err(Error::NoLease)
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use wasmnet::cluster::{Change, Error, Lease, Listing, Memory, Store, Watch, Write};
+use wasmnet::cluster::{Change, Error, Lease, Listing, Memory, Session, Store, Watch, Write};
 
 /// What has been read and written, by all who share it.
 #[derive(Debug, Default)]
@@ -104,10 +104,16 @@ impl Store for Counted {
         Ok(keys)
     }
 
-    async fn write(&self, lease: Lease, writes: &[Write]) -> Result<(), Error> {
+    async fn begin(&self, session: &Session) -> Result<(), Error> {
+        self.counts.request();
+        self.counts.written_rows.fetch_add(1, Ordering::Relaxed);
+        self.memory.begin(session).await
+    }
+
+    async fn write(&self, session: &Session, writes: &[Write]) -> Result<(), Error> {
         self.counts.request();
         self.counts.written_rows.fetch_add(writes.len(), Ordering::Relaxed);
-        self.memory.write(lease, writes).await
+        self.memory.write(session, writes).await
     }
 
     async fn watch(&self, prefix: &str, from: u64) -> Result<Box<dyn Watch>, Error> {

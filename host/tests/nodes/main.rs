@@ -40,10 +40,10 @@ async fn simulate(nodes: usize) {
 
     let cost = all.cost(times, async |all| all.lose_store(LEASE / 3).await).await;
     println!("  the store is away and back within the lease: {cost}");
-    // The group, the nodes, and its own keys: two entries and the node.
-    let rows = nodes * (2 * nodes + nodes + 3);
+    // The group, the nodes, and its own keys: two entries, the node and the session.
+    let rows = nodes * (2 * nodes + nodes + 4);
     assert!(cost.read_rows <= rows + nodes, "{} rows were read, not {rows}", cost.read_rows);
-    assert_eq!(cost.written_rows, 0, "nothing has changed");
+    assert_eq!(cost.written_rows, nodes, "each begins a session, and nothing has changed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,5 +71,47 @@ async fn what_others_publish_elsewhere_costs_nothing() {
     all.publish_elsewhere(0, 500).await;
     let cost = all.cost(1, async |all| all.lose_store_of(1, LEASE / 3).await).await;
     // The group, the nodes, its own.
-    assert!(cost.read_rows <= 2 * 10 + 10 + 3, "{} rows were read", cost.read_rows);
+    assert!(cost.read_rows <= 2 * 10 + 10 + 4, "{} rows were read", cost.read_rows);
+}
+
+/// A write that got no answer is done long after, as by a member of the store that thaws.
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_done_late_changes_nothing() {
+    let mut all = Simulation::new(LEASE);
+    all.start(3).await;
+
+    // It would bring back what is gone,
+    all.hold(0, async |all| all.publish(0, "late").await).await;
+    all.withdraw(0, "late").await;
+    all.settle().await;
+    all.let_go(0).await;
+
+    // or what was before,
+    all.hold(0, async |all| all.change(0).await).await;
+    all.change(0).await;
+    all.let_go(0).await;
+
+    // or take away what is there again.
+    all.publish(0, "late").await;
+    all.settle().await;
+    all.hold(0, async |all| all.withdraw(0, "late").await).await;
+    all.publish(0, "late").await;
+    all.settle().await;
+    all.let_go(0).await;
+}
+
+/// Whoever has lost an answer looks what there is.
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_answer_is_lost_is_found_to_be_done() {
+    let mut all = Simulation::new(LEASE);
+    all.start(3).await;
+    for value in 0..3 {
+        all.lose_answer(0);
+        if value == 1 {
+            all.withdraw(0, "more").await
+        } else {
+            all.publish(0, "more").await
+        }
+        all.settle().await;
+    }
 }

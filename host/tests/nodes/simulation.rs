@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc,
@@ -41,8 +42,8 @@ struct Node {
     store: Memory,
     task: JoinHandle<()>,
     told: Arc<Told>,
-    /// What it has published last.
-    value: usize,
+    /// What it publishes.
+    values: BTreeMap<String, usize>,
 }
 
 /// How often a node's driver was told something.
@@ -117,16 +118,51 @@ impl Simulation {
 
     /// A node's endpoint gets another value.
     pub async fn change(&mut self, node: usize) {
-        self.values += 1;
-        self.nodes[node].publish("endpoint", self.values).await;
+        self.publish(node, "endpoint").await;
         self.settle().await;
+    }
+
+    /// A node publishes something new.
+    pub async fn publish(&mut self, node: usize, key: &str) {
+        self.values += 1;
+        self.nodes[node].publish(key, Some(self.values)).await;
+    }
+
+    /// A node publishes something no more.
+    pub async fn withdraw(&mut self, node: usize, key: &str) {
+        self.nodes[node].publish(key, None).await;
+    }
+
+    /// The next write of a node, which is of `what`, is not done for now, and gets no answer.
+    pub async fn hold(&mut self, node: usize, what: impl AsyncFnOnce(&mut Self)) {
+        let store = self.nodes[node].store.clone();
+        store.hold_writes(1);
+        what(self).await;
+        let held = async {
+            while store.held_writes() == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, held).await.expect("a write");
+    }
+
+    /// It is done now, if at all; nobody is to see it.
+    pub async fn let_go(&mut self, node: usize) {
+        self.nodes[node].store.let_writes_go();
+        self.settle().await;
+    }
+
+    /// A node's next write is done, but it does not hear of it.
+    pub fn lose_answer(&self, node: usize) {
+        self.nodes[node].store.lose_answers(1);
     }
 
     /// A node publishes so many values in a group that nobody else follows.
     pub async fn publish_elsewhere(&mut self, node: usize, values: usize) {
         let group = Group { driver: driver(), name: "elsewhere".to_owned() };
         for value in 0..values {
-            let changes = self.nodes[node].published(group.clone(), &value.to_string(), value);
+            let changes =
+                self.nodes[node].published(group.clone(), &value.to_string(), Some(value));
             self.nodes[node].ledger.commit(changes, Lasting::Relaxed).await.unwrap();
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -190,15 +226,16 @@ impl Simulation {
         let run =
             Arc::clone(&cluster).run(Arc::clone(&ledger), Arc::default(), Arc::clone(&told) as _);
         let task = tokio::spawn(run);
-        let mut node = Node { cluster, ledger, store, task, told, value: 0 };
+        let values = BTreeMap::new();
+        let mut node = Node { cluster, ledger, store, task, told, values };
         node.follow().await;
-        node.publish("host", 0).await;
-        node.publish("endpoint", 0).await;
+        node.publish("host", Some(0)).await;
+        node.publish("endpoint", Some(0)).await;
         self.nodes.push(node);
     }
 
     /// Waits until nobody is told anything, and each node knows what all publish.
-    async fn settle(&mut self) {
+    pub async fn settle(&mut self) {
         let began = tokio::time::Instant::now();
         let (mut quiet, mut told) = (0, 0);
         loop {
@@ -209,9 +246,10 @@ impl Simulation {
             told = now;
             if quiet >= QUIET {
                 let checked = processor_time();
-                let all = self.nodes.len();
-                let values: usize = self.nodes.iter().map(|node| node.value).sum();
-                let known = self.nodes.iter().all(|node| node.knows() == (all, 2 * all, values));
+                let published = self.nodes.iter().flat_map(|node| node.values.values());
+                let (entries, sum) = published.fold((0, 0), |(n, sum), value| (n + 1, sum + value));
+                let all = (self.nodes.len(), entries, sum);
+                let known = self.nodes.iter().all(|node| node.knows() == all);
                 self.checking += processor_time() - checked;
                 if known {
                     return;
@@ -233,19 +271,23 @@ impl Node {
         self.ledger.commit(changes, Lasting::Relaxed).await.unwrap();
     }
 
-    /// Publishes a value in it.
-    async fn publish(&mut self, key: &str, value: usize) {
-        self.value = value;
+    /// Publishes a value in it, or none any more.
+    async fn publish(&mut self, key: &str, value: Option<usize>) {
+        match value {
+            Some(value) => self.values.insert(key.to_owned(), value),
+            None => self.values.remove(key),
+        };
         let changes = self.published(group(), &format!("{key}/{}", self.cluster.id()), value);
         self.ledger.commit(changes, Lasting::Relaxed).await.unwrap();
     }
 
-    fn published(&self, group: Group, key: &str, value: usize) -> Changes {
+    fn published(&self, group: Group, key: &str, value: Option<usize>) -> Changes {
         let entry = EntryKey { group, key: key.to_owned() };
         let key = PublishedKey { entry, network: network(), endpoint: None };
         // As long as an endpoint's record.
-        let published = Published { sequence: 0, value: format!("{value:048}").into_bytes() };
-        Changes { published: [(key, Some(published))].into(), ..Changes::default() }
+        let published = value
+            .map(|value| Published { sequence: 0, value: format!("{value:048}").into_bytes() });
+        Changes { published: [(key, published)].into(), ..Changes::default() }
     }
 
     /// How many nodes and entries it knows, and the sum of these.

@@ -47,6 +47,15 @@ impl Sites {
         Self { sites, etcd, lab }
     }
 
+    /// What etcd has of networks: all but what goes with the daemons.
+    #[track_caller]
+    pub fn left_in_etcd(&self) -> Vec<String> {
+        let mut left = self.etcd.keys("/wasmnet/");
+        let of_daemon = ["/wasmnet/nodes/", "/wasmnet/sessions/"];
+        left.retain(|key| !of_daemon.iter().any(|prefix| key.starts_with(prefix)));
+        left
+    }
+
     /// The first so many hosts.
     pub fn first<const N: usize>(&self) -> [&Site; N] {
         std::array::from_fn(|number| &self.sites[number])

@@ -144,7 +144,5 @@ fn all_of_it_goes_with_the_last_host() {
         });
         assert_same_state(&before, &site.host.netns_state());
     }
-    let left = cluster.etcd.keys("/wasmnet/");
-    let left: Vec<&String> = left.iter().filter(|key| !key.contains("/nodes/")).collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(cluster.left_in_etcd(), [""; 0]);
 }

@@ -202,6 +202,11 @@ impl Refusal {
         OF_MEMBER.contains(&self.code)
     }
 
+    /// Whether what it could not finish may happen yet: all but who had no leader to tell.
+    pub(super) fn may_be_done(&self) -> bool {
+        self.message() != "no leader"
+    }
+
     /// Whether another token may help.
     pub(super) fn is_of_token(&self) -> bool {
         self.code == UNAUTHENTICATED || self.message.contains("invalid auth token")
@@ -260,6 +265,9 @@ mod tests {
         let no_leader = Refusal::new(503, br#"{"error":"etcdserver: no leader","code":14}"#);
         assert!(no_leader.is_of_member());
         assert_eq!(no_leader.message(), "no leader");
+        assert!(!no_leader.may_be_done());
+        let late = Refusal::new(503, br#"{"error":"etcdserver: request timed out","code":14}"#);
+        assert!(late.is_of_member() && late.may_be_done());
         let other: Error = Refusal::new(404, b"404 page not found").into();
         assert!(other.to_string().contains("--enable-grpc-gateway"), "{other}");
         let kept: KeptAlive = serde_json::from_str(r#"{"result":{"ID":"5"}}"#).unwrap();

@@ -60,8 +60,7 @@ pub(super) fn remove_all(cluster: &Sites, report: &Report) {
     }
     let began = Instant::now();
     let left = loop {
-        let mut left = cluster.etcd.keys("/wasmnet/");
-        left.retain(|key| !key.starts_with("/wasmnet/nodes/"));
+        let mut left = cluster.left_in_etcd();
         for site in &cluster.sites {
             let status = site.daemon.json(&["status"]);
             for key in ["networks", "endpoints", "objects", "doomed", "keys"] {

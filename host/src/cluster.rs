@@ -15,6 +15,7 @@ mod known;
 mod kv;
 mod memory;
 mod publish;
+mod session;
 mod standing;
 mod store;
 mod told;
@@ -28,7 +29,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 pub(crate) use self::etcd::check as check_endpoint;
 pub use self::{
@@ -37,10 +38,11 @@ pub use self::{
     follow::Listener,
     keys::{InvalidPrefix, Prefix},
     memory::Memory,
+    session::Session,
     standing::Standing,
-    store::{Change, Error, Lease, Listing, Row, Session, Store, Watch, Write},
+    store::{Change, Error, Lease, Listing, Row, Store, Watch, Write},
 };
-use self::{keys::node_of, known::Known, standing::Presence, told::Alarms};
+use self::{keys::node_of, known::Known, session::Current, standing::Presence, told::Alarms};
 use crate::{
     events::{About, Bus, What},
     id::{DriverName, NodeId},
@@ -105,6 +107,7 @@ pub struct Cluster {
     settings: Settings,
     known: Known,
     presence: Presence,
+    session: Arc<Current>,
     alarms: Alarms,
     reach: Mutex<Reach>,
     /// Held, shared, by each call of a driver about entries.
@@ -135,6 +138,7 @@ impl Cluster {
             settings,
             known: Known::default(),
             presence: Presence::default(),
+            session: Arc::default(),
             alarms: Alarms::default(),
             reach: Mutex::new(reach),
             calls: Arc::default(),
@@ -144,7 +148,15 @@ impl Cluster {
     /// A part of the same cluster for a call that is only rehearsed: it agrees on nothing.
     pub fn rehearsal(&self) -> Self {
         let store = Arc::new(store::Rehearsal::new(Arc::clone(&self.store)));
-        Self::new(store, self.identity.clone(), self.settings.clone())
+        let session = Arc::clone(&self.session);
+        Self { session, ..Self::new(store, self.identity.clone(), self.settings.clone()) }
+    }
+
+    /// Gets ready to agree on something without [`run`](Self::run): for a store that nobody
+    /// else has.
+    pub async fn stand_alone(&self) -> Result<(), Error> {
+        let lease = self.store.grant(self.settings.lease).await?;
+        Session::begin(self, lease).await.map(drop)
     }
 
     /// This host.
@@ -200,13 +212,21 @@ impl Cluster {
     /// An agreed value of a driver's.
     pub async fn get(&self, driver: &DriverName, key: &str) -> Result<Option<Vec<u8>>, Error> {
         let key = self.settings.prefix.agreed(driver, key);
-        self.in_time(self.store.get(&key)).await
+        self.in_time(async {
+            self.session(after(PATIENCE)).await?;
+            self.store.get(&key).await
+        })
+        .await
     }
 
     /// The keys of a driver's agreed values that begin with `prefix`, sorted.
     pub async fn keys(&self, driver: &DriverName, prefix: &str) -> Result<Vec<String>, Error> {
         let all = self.settings.prefix.agreed(driver, "");
-        let listing = self.in_time(self.store.list(&format!("{all}{prefix}"), true)).await?;
+        let listing = self.in_time(async {
+            self.session(after(PATIENCE)).await?;
+            self.store.list(&format!("{all}{prefix}"), true).await
+        });
+        let listing = listing.await?;
         let keys = listing.rows.iter().filter_map(|row| row.key.strip_prefix(&all));
         Ok(keys.map(str::to_owned).collect())
     }
@@ -220,8 +240,20 @@ impl Cluster {
         new: Option<Vec<u8>>,
     ) -> Result<bool, Error> {
         let key = self.settings.prefix.agreed(driver, key);
-        let done = self.store.compare_and_set(&key, old.as_deref(), new.as_deref());
-        tokio::time::timeout(PATIENCE, done).await.unwrap_or(Err(Error::Unknown))
+        let until = after(PATIENCE);
+        loop {
+            let session = self.session(until).await?;
+            let done = self.store.compare_and_set(&session, &key, old.as_deref(), new.as_deref());
+            let done = tokio::time::timeout_at(until, done).await.unwrap_or(Err(Error::Unknown));
+            if matches!(done, Err(Error::Unknown | Error::Superseded)) {
+                self.session.doubt(&session);
+            }
+            match done {
+                // Certainly not done.
+                Err(Error::Superseded) if Instant::now() < until => {}
+                done => return done,
+            }
+        }
     }
 
     /// Has a driver told of agreed values after a while, if not before.
@@ -237,10 +269,10 @@ impl Cluster {
         old: Option<&[u8]>,
         patience: Duration,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let until = tokio::time::Instant::now() + patience.min(PATIENCE);
+        let until = after(patience.min(PATIENCE));
         loop {
             let value = self.get(driver, key).await?;
-            if value.as_deref() != old || tokio::time::Instant::now() >= until {
+            if value.as_deref() != old || Instant::now() >= until {
                 return Ok(value);
             }
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -277,6 +309,15 @@ impl Cluster {
         if tokio::time::timeout(LAST_CALLS, self.calls.write()).await.is_err() {
             tracing::warn!("a driver is still busy with what other nodes have published");
         }
+    }
+
+    /// The session in which this host reads and writes what is agreed.
+    async fn session(&self, until: Instant) -> Result<Session, Error> {
+        let session = tokio::time::timeout_at(until, self.session.wait()).await;
+        session.map_err(|_elapsed| {
+            let reason = self.reach().reason;
+            Error::Unreachable(reason.unwrap_or_else(|| "it does not answer".to_owned()))
+        })
     }
 
     async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -335,6 +376,10 @@ fn address_of_default_route() -> Option<IpAddr> {
         socket.connect(to).ok()?;
         Some(socket.local_addr().ok()?.ip())
     })
+}
+
+fn after(time: Duration) -> Instant {
+    Instant::now() + time
 }
 
 fn now() -> u64 {

@@ -55,6 +55,7 @@ impl Store for Embedded {
 
     async fn compare_and_set(
         &self,
+        session: &Session,
         key: &str,
         old: Option<&[u8]>,
         new: Option<&[u8]>,
@@ -70,7 +71,7 @@ impl Store for Embedded {
             let written = tokio::task::spawn_blocking(write).await;
             written.map_err(|error| Error::Refused(error.to_string()))??;
         }
-        self.memory.compare_and_set(key, old, new).await
+        self.memory.compare_and_set(session, key, old, new).await
     }
 
     async fn grant(&self, time: Duration) -> Result<Lease, Error> {
@@ -111,9 +112,15 @@ mod tests {
         let disk = Arc::new(durable::Store::in_memory().unwrap());
         let prefix = |text: &str| Prefix::try_from(text.to_owned()).unwrap();
         let acme = "acme".parse().unwrap();
-        let open = |of: &Prefix| Embedded::open(Arc::clone(&disk), of).unwrap();
+        let open = async |of: &Prefix| {
+            let store = Embedded::open(Arc::clone(&disk), of).unwrap();
+            let lease = store.grant(Duration::from_secs(1)).await.unwrap();
+            let session = Session { lease, prefix: "/s/".to_owned(), key: "/s/1".to_owned() };
+            store.begin(&session).await.unwrap();
+            (store, session)
+        };
         let (one, other) = (prefix("/one"), prefix("/other"));
-        let store = open(&one);
+        let (store, session) = open(&one).await;
         for (old, new, done) in [
             (None, Some("a"), true),
             (None, Some("b"), false),
@@ -123,15 +130,15 @@ mod tests {
             let bytes = |text: Option<&'static str>| text.map(str::as_bytes);
             let key = one.agreed(&acme, "k");
             assert_eq!(
-                store.compare_and_set(&key, bytes(old), bytes(new)).await.unwrap(),
+                store.compare_and_set(&session, &key, bytes(old), bytes(new)).await.unwrap(),
                 done,
                 "{old:?} {new:?}"
             );
         }
-        let again = open(&other);
+        let (again, session) = open(&other).await;
         let key = other.agreed(&acme, "k");
         assert_eq!(again.get(&key).await.unwrap(), Some(b"b".to_vec()));
-        assert!(again.compare_and_set(&key, Some(b"b"), None).await.unwrap());
-        assert!(open(&one).list("/one", false).await.unwrap().rows.is_empty());
+        assert!(again.compare_and_set(&session, &key, Some(b"b"), None).await.unwrap());
+        assert!(open(&one).await.0.list("/one", false).await.unwrap().rows.is_empty());
     }
 }

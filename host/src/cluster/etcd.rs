@@ -240,6 +240,7 @@ impl Store for Etcd {
 
     async fn compare_and_set(
         &self,
+        session: &Session,
         key: &str,
         old: Option<&[u8]>,
         new: Option<&[u8]>,
@@ -259,9 +260,16 @@ impl Store for Etcd {
         };
         // To leave what is absent absent is to look.
         let success = if old.is_none() && new.is_none() { vec![] } else { vec![write] };
-        let body = json!({ "compare": [compare], "success": success });
+        let look = json!({ "request_range": { "key": encode(&session.key), "count_only": true } });
+        let body = json!({
+            "compare": [lasts(session), compare], "success": success, "failure": [look],
+        });
         let txn: Txn = self.have_done("/v3/kv/txn", body).await?;
-        Ok(txn.succeeded)
+        match txn.succeeded {
+            true => Ok(true),
+            false if txn.found() => Ok(false),
+            false => Err(Error::Superseded),
+        }
     }
 
     async fn grant(&self, time: Duration) -> Result<Lease, Error> {
@@ -311,12 +319,9 @@ impl Store for Etcd {
             }),
             Write::Delete(key) => json!({ "request_delete_range": { "key": encode(key) } }),
         };
-        let compare = json!({
-            "key": encode(&session.key), "result": "GREATER", "target": "VERSION", "version": "0",
-        });
         let success: Vec<Value> = writes.iter().map(write).collect();
         // Not twice: the first might be done after a later write of this session's.
-        let body = json!({ "compare": [compare], "success": success });
+        let body = json!({ "compare": [lasts(session)], "success": success });
         let txn: Txn = self.have_done("/v3/kv/txn", body).await?;
         if txn.succeeded { Ok(()) } else { Err(Error::Superseded) }
     }
@@ -348,6 +353,13 @@ impl fmt::Debug for Etcd {
         // Not the password.
         f.debug_struct("Etcd").field("endpoints", &self.endpoints()).finish_non_exhaustive()
     }
+}
+
+/// That a session has not ended.
+fn lasts(session: &Session) -> Value {
+    json!({
+        "key": encode(&session.key), "result": "GREATER", "target": "VERSION", "version": "0",
+    })
 }
 
 fn encode(text: &str) -> String {

@@ -66,14 +66,16 @@ impl Kv {
     /// Writes `new` if the value is `old`.
     pub(super) fn compare_and_set(
         &self,
+        session: &Session,
         key: &str,
         old: Option<&[u8]>,
         new: Option<&[u8]>,
-    ) -> bool {
+    ) -> Result<bool, Error> {
         let mut inner = self.lock();
+        inner.check(session)?;
         let is = inner.rows.get(key).map(|(row, _)| row.value.as_slice());
         if is != old {
-            return false;
+            return Ok(false);
         }
         inner.begin();
         match new {
@@ -81,7 +83,7 @@ impl Kv {
             None => inner.delete(key),
         }
         self.tell(inner);
-        true
+        Ok(true)
     }
 
     /// A lease.
@@ -134,9 +136,7 @@ impl Kv {
     /// Writes all or nothing.
     pub(super) fn write(&self, session: &Session, writes: &[Write]) -> Result<(), Error> {
         let mut inner = self.lock();
-        if !inner.rows.contains_key(&session.key) {
-            return Err(Error::Superseded);
-        }
+        inner.check(session)?;
         inner.begin();
         for write in writes {
             match write {
@@ -218,6 +218,11 @@ impl Kv {
 impl Inner {
     fn begin(&mut self) {
         self.revision += 1;
+    }
+
+    /// Whether the session lasts.
+    fn check(&self, session: &Session) -> Result<(), Error> {
+        if self.rows.contains_key(&session.key) { Ok(()) } else { Err(Error::Superseded) }
     }
 
     fn put(&mut self, key: &str, value: &[u8], lease: Option<Lease>) {

@@ -2,6 +2,7 @@
 //! simulations.
 
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,7 +21,7 @@ pub struct Memory {
     faults: Arc<Faults>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Faults {
     unreachable: AtomicBool,
     /// Writes that happen although nobody hears of it.
@@ -28,10 +29,13 @@ struct Faults {
     /// How many more are held up.
     hold: AtomicU64,
     /// Those that are.
-    held: Mutex<Vec<(Session, Vec<Write>)>>,
+    held: Mutex<Vec<Held>>,
     /// Watches that began before this was counted up are lost.
     watches: AtomicU64,
 }
+
+/// A write that is held up, as what is to be done.
+type Held = Box<dyn Fn(&Kv) + Send>;
 
 struct MemoryWatch {
     of: Memory,
@@ -82,8 +86,7 @@ impl Memory {
     /// Does what was held up, if the store still does it.
     pub fn let_writes_go(&self) {
         let held = std::mem::take(&mut *self.held());
-        // Nobody is there any more to hear of it.
-        held.iter().for_each(|(session, writes)| drop(self.kv.write(session, writes)));
+        held.iter().for_each(|write| write(&self.kv));
     }
 
     /// Makes the store forget what has changed.
@@ -108,13 +111,29 @@ impl Memory {
         Ok(&self.kv)
     }
 
-    /// Whether the answer to a write gets here.
-    fn hear<T>(&self, answer: T) -> Result<T, Error> {
+    /// Writes something, if nothing is in the way.
+    fn do_write<T>(
+        &self,
+        write: impl Fn(&Kv) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let kv = self.reach()?;
+        if one_less(&self.faults.hold) {
+            // Nobody is there any more then to hear of it.
+            self.held().push(Box::new(move |kv| drop(write(kv))));
+            return Err(Error::Unknown);
+        }
+        let answer = write(kv)?;
         if one_less(&self.faults.unheard) { Err(Error::Unknown) } else { Ok(answer) }
     }
 
-    fn held(&self) -> MutexGuard<'_, Vec<(Session, Vec<Write>)>> {
+    fn held(&self) -> MutexGuard<'_, Vec<Held>> {
         self.faults.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").field("unreachable", &self.unreachable).finish_non_exhaustive()
     }
 }
 
@@ -138,11 +157,14 @@ impl Store for Memory {
 
     async fn compare_and_set(
         &self,
+        session: &Session,
         key: &str,
         old: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<bool, Error> {
-        self.hear(self.reach()?.compare_and_set(key, old, new))
+        let (session, key) = (session.clone(), key.to_owned());
+        let (old, new) = (old.map(<[u8]>::to_vec), new.map(<[u8]>::to_vec));
+        self.do_write(move |kv| kv.compare_and_set(&session, &key, old.as_deref(), new.as_deref()))
     }
 
     async fn grant(&self, time: Duration) -> Result<Lease, Error> {
@@ -166,13 +188,8 @@ impl Store for Memory {
     }
 
     async fn write(&self, session: &Session, writes: &[Write]) -> Result<(), Error> {
-        let kv = self.reach()?;
-        if one_less(&self.faults.hold) {
-            self.held().push((session.clone(), writes.to_vec()));
-            return Err(Error::Unknown);
-        }
-        kv.write(session, writes)?;
-        self.hear(())
+        let (session, writes) = (session.clone(), writes.to_vec());
+        self.do_write(move |kv| kv.write(&session, &writes))
     }
 
     async fn watch(&self, prefix: &str, from: u64) -> Result<Box<dyn Watch>, Error> {

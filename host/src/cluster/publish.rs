@@ -4,10 +4,8 @@
 //! after each commit. Whatever fails, the session ends, and the next one begins as soon as
 //! the store can be reached. Nobody waits for any of it.
 //!
-//! A write that gets no answer may be done long after, when a member of the store thaws or a
-//! new leader catches up: after the comparison of the next session, which would never know.
-//! So each session stands in the store, and a write is done only while its own does. What
-//! the comparison reads is newer than the session when it has the session itself.
+//! What the comparison reads is newer than the session when it has the session itself, and
+//! so it knows of all that was ever written before.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +15,7 @@ use std::{
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Cluster, Error, Lease, Node, Session, Write, keys};
+use super::{Cluster, Error, Lease, Node, Session, Write, keys, session::random};
 use crate::{
     events::Bus,
     ledger::{EntryKey, Ledger},
@@ -58,6 +56,10 @@ pub(super) async fn run(cluster: Arc<Cluster>, ledger: Arc<Ledger>, events: Arc<
     loop {
         let began = Instant::now();
         let Err(error) = publisher.session(&events).await;
+        // Who has no address can agree on something nevertheless.
+        if !matches!(error, Error::NoAddress) {
+            publisher.cluster.session.end();
+        }
         match error {
             Error::NoLease => publisher.lose_lease(),
             // Nobody has noticed: there is nothing to publish.
@@ -86,7 +88,7 @@ impl Publisher {
         shared.mark_unchanged();
         let began = SinceBoot::now();
         let lease = self.have_lease(time).await?;
-        let session = self.begin(lease).await?;
+        let session = in_time(Session::begin(&self.cluster, lease)).await?;
         self.compare_all(&session).await?;
         self.cluster.presence.seen(self.term, began);
         self.cluster.is_reachable(events);
@@ -103,6 +105,7 @@ impl Publisher {
                     }
                     self.cluster.presence.seen(self.term, began);
                 }
+                () = self.cluster.session.ended(&session) => return Err(Error::Unknown),
                 // The ledger lives as long as `self`.
                 _ = shared.changed() => {
                     let touched = self.ledger.take_touched();
@@ -133,15 +136,6 @@ impl Publisher {
     fn lose_lease(&mut self) {
         self.lease = None;
         self.cluster.presence.missed();
-    }
-
-    /// Has the store forget what the sessions before have under way.
-    async fn begin(&self, lease: Lease) -> Result<Session, Error> {
-        let prefix = self.cluster.settings.prefix.sessions(&self.cluster.identity.id);
-        let key = format!("{prefix}{:016x}", random()?);
-        let session = Session { lease, prefix, key };
-        in_time(self.cluster.store.begin(&session)).await?;
-        Ok(session)
     }
 
     /// Writes everything that is not known to be there, and deletes what should not be.
@@ -245,14 +239,6 @@ impl Write {
             Self::Put(key, _) | Self::Delete(key) => key,
         }
     }
-}
-
-/// A number that nothing had before.
-fn random() -> Result<u64, Error> {
-    let mut bytes = [0; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::Refused(format!("there is no randomness: {error}")))?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 
+use super::Session;
 use crate::store as durable;
 
 /// A store that all nodes share. Its whole content has one revision, which each write
@@ -29,9 +30,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// are wanted.
     async fn list(&self, prefix: &str, keys_only: bool) -> Result<Listing, Error>;
 
-    /// Writes `new` (none: deletes) if the value is `old` (none: absent) and says whether it did.
+    /// Writes `new` (none: deletes) if the value is `old` (none: absent) and says whether it
+    /// did, unless the session is over ([`Error::Superseded`]).
     async fn compare_and_set(
         &self,
+        session: &Session,
         key: &str,
         old: Option<&[u8]>,
         new: Option<&[u8]>,
@@ -71,18 +74,6 @@ pub trait Watch: Send {
 /// What binds keys to the life of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lease(pub i64);
-
-/// A time in which a node writes. A write that got no answer may be done much later, by a
-/// member of the store that was frozen; by then it must not be done any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    /// What is written goes with it, and so does the session.
-    pub lease: Lease,
-    /// What the keys of all sessions of the node begin with.
-    pub prefix: String,
-    /// Its key, which no other has ever had. It stands for as long as the session lasts.
-    pub key: String,
-}
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,6 +203,7 @@ impl Store for Rehearsal {
 
     async fn compare_and_set(
         &self,
+        _session: &Session,
         key: &str,
         old: Option<&[u8]>,
         new: Option<&[u8]>,

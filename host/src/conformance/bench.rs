@@ -91,7 +91,7 @@ impl Bench {
         in_cluster: bool,
     ) -> Result<Self, Error> {
         let ledger = Arc::new(Ledger::open(Arc::clone(&store))?);
-        let cluster = in_cluster.then(|| cluster(&store, &ledger)).transpose()?;
+        let cluster = if in_cluster { Some(cluster(&store, &ledger).await?) } else { None };
         let events = Arc::default();
         let dispatcher = Dispatcher::new(Arc::clone(&kernel), ledger, drivers.clone(), events);
         let dispatcher = Arc::new(match cluster {
@@ -149,12 +149,14 @@ impl Bench {
 }
 
 /// A cluster of this node alone.
-fn cluster(store: &Arc<Store>, ledger: &Ledger) -> Result<Cluster, Error> {
+async fn cluster(store: &Arc<Store>, ledger: &Ledger) -> Result<Cluster, Error> {
     let settings = ClusterOptions::default().settings;
     let shared = Embedded::open(Arc::clone(store), &settings.prefix)?;
     let id = ledger.node_id().ok_or(cluster::Error::NotKnownYet)?;
     let identity = Identity { id, name: "this".to_owned(), address: Some(ADDRESS) };
-    Ok(Cluster::new(Arc::new(shared), identity, settings))
+    let cluster = Cluster::new(Arc::new(shared), identity, settings);
+    cluster.stand_alone().await?;
+    Ok(cluster)
 }
 
 /// Makes a driver ready, with a call that is about nothing and reaches nothing.

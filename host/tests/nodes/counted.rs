@@ -74,12 +74,13 @@ impl Store for Counted {
 
     async fn compare_and_set(
         &self,
+        session: &Session,
         key: &str,
         old: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<bool, Error> {
         self.counts.request();
-        self.memory.compare_and_set(key, old, new).await
+        self.memory.compare_and_set(session, key, old, new).await
     }
 
     async fn grant(&self, time: Duration) -> Result<Lease, Error> {

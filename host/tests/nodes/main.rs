@@ -12,6 +12,8 @@ mod simulation;
 
 use std::time::Duration;
 
+use wasmnet::cluster::Error;
+
 use self::simulation::Simulation;
 
 /// How long a node may be away.
@@ -98,6 +100,33 @@ async fn a_write_that_is_done_late_changes_nothing() {
     all.publish(0, "late").await;
     all.settle().await;
     all.let_go(0).await;
+}
+
+/// The same of agreed values: what was read since must still be so.
+#[tokio::test(start_paused = true)]
+async fn an_agreed_value_that_is_set_late_changes_nothing() {
+    let mut all = Simulation::new(LEASE);
+    all.start(2).await;
+    for (value, late, meant) in [
+        // It would be there though nobody knows of it,
+        (None, Some("a"), None),
+        // or seem never to have been set, with a value that is the same again.
+        (Some("a"), None, Some("a")),
+        (Some("a"), Some("b"), Some("a")),
+    ] {
+        assert!(all.agree(0, None, value).await.unwrap(), "{value:?}");
+        all.hold(0, async |all| {
+            let error = all.agree(0, value, late).await.unwrap_err();
+            assert!(matches!(error, Error::Unknown), "{error}");
+        })
+        .await;
+        assert_eq!(all.agreed(1).await.as_deref(), value, "held up");
+        assert_eq!(all.agreed(0).await.as_deref(), value, "{late:?}");
+        assert!(all.agree(0, value, meant).await.unwrap(), "{meant:?}");
+        all.let_go(0).await;
+        assert_eq!(all.agreed(1).await.as_deref(), meant, "{late:?}");
+        assert!(all.agree(1, meant, None).await.unwrap(), "{meant:?}");
+    }
 }
 
 /// Whoever has lost an answer looks what there is.

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use wasmnet::{
-    cluster::{Cluster, Identity, Listener, Memory, Prefix, Settings},
+    cluster::{Cluster, Error, Identity, Listener, Memory, Prefix, Settings},
     id::{DriverName, NetworkId, NodeId},
     ledger::{Changes, EntryKey, FollowedKey, Group, Ledger, Published, PublishedKey},
     store::{Lasting, Store as Durable},
@@ -150,6 +150,24 @@ impl Simulation {
     pub async fn let_go(&mut self, node: usize) {
         self.nodes[node].store.let_writes_go();
         self.settle().await;
+    }
+
+    /// Sets the one agreed value, if it is `old`, as a node's driver.
+    pub async fn agree(
+        &self,
+        node: usize,
+        old: Option<&str>,
+        new: Option<&str>,
+    ) -> Result<bool, Error> {
+        let value = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+        let cluster = &self.nodes[node].cluster;
+        cluster.compare_and_set(&driver(), "agreed", value(old), value(new)).await
+    }
+
+    /// What a node's driver finds agreed.
+    pub async fn agreed(&self, node: usize) -> Option<String> {
+        let value = self.nodes[node].cluster.get(&driver(), "agreed").await.unwrap();
+        value.map(|value| String::from_utf8(value).unwrap())
     }
 
     /// A node's next write is done, but it does not hear of it.

@@ -45,6 +45,20 @@ pub(super) struct KeyValue {
 #[serde(default)]
 pub(super) struct Txn {
     pub(super) succeeded: bool,
+    responses: Vec<Done>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Done {
+    response_range: Counted,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Counted {
+    #[serde(deserialize_with = "number")]
+    count: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +138,15 @@ impl Range {
     /// The lease of the first row.
     pub(super) fn lease(&self) -> Option<Lease> {
         self.kvs.first().map(|row| Lease(row.lease)).filter(|lease| *lease != Lease(0))
+    }
+}
+
+// === impl Txn ===
+
+impl Txn {
+    /// Whether what it looked for is there.
+    pub(super) fn found(&self) -> bool {
+        self.responses.iter().any(|done| done.response_range.count > 0)
     }
 }
 

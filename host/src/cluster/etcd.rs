@@ -132,11 +132,11 @@ impl Etcd {
                 Err(Failure::Refused(refusal)) if !refusal.is_of_member() => {
                     return Err(refusal.into());
                 }
-                Err(Failure::Refused(refusal)) if !repeatable && refusal.may_be_done() => {
-                    return Err(Error::Unknown);
-                }
-                Err(Failure::Broken { sent: true, .. }) if !repeatable => {
+                Err(failure) if !repeatable && failure.may_be_done() => {
                     member.is_lost();
+                    // It may answer what takes no agreement, and be asked for ever.
+                    let next = (index + 1) % self.members.len();
+                    self.current.store(next, Ordering::Relaxed);
                     return Err(Error::Unknown);
                 }
                 Err(failure) => {

@@ -31,10 +31,10 @@ const RENEWAL: Duration = Duration::from_secs(2);
 /// How long to wait before the store is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
-/// How soon the store is asked again for what it has just been told.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The same where this host does not know its address.
 const NO_ADDRESS_PAUSE: Duration = Duration::from_secs(4);
+/// How soon the store is asked again for what it has just been told.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What the store has of this node, as far as is known.
 struct Publisher {

@@ -70,6 +70,18 @@ pub(super) enum Failure {
 
 type Sender = http1::SendRequest<Full<Bytes>>;
 
+// === impl Failure ===
+
+impl Failure {
+    /// Whether what was asked for may be done, now or later.
+    pub(super) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Broken { sent, .. } => *sent,
+            Self::Refused(refusal) => refusal.may_be_done(),
+        }
+    }
+}
+
 // === impl Endpoint ===
 
 impl FromStr for Endpoint {

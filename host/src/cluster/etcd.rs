@@ -1,7 +1,8 @@
 //! etcd, by the JSON face of its API (`/v3/…`), which every member has on its client port.
 //!
 //! All members answer alike, so whichever answered last is asked first, and the others when
-//! it does not. A write that may have arrived is not sent again: whoever wanted it has to
+//! it does not. Watches stand there, too: of a member that nobody asks nobody would see that
+//! it hangs. A write that may have arrived is not sent again: whoever wanted it has to
 //! look whether it was done.
 
 mod http;
@@ -115,7 +116,7 @@ impl Etcd {
     ) -> Result<T, Error> {
         let body = body.to_string();
         let (until, mut reasons) = (Instant::now() + PATIENCE, Vec::new());
-        let first = self.current.load(Ordering::Relaxed);
+        let first = self.current();
         for at in 0..self.members.len() {
             let index = (first + at) % self.members.len();
             let Some(member) = self.members.get(index) else { break };
@@ -125,7 +126,7 @@ impl Etcd {
             let answer = self.send_to(member, path, &body, patience).await;
             match answer {
                 Ok(answer) => {
-                    self.current.store(index, Ordering::Relaxed);
+                    self.turn_to(index);
                     return serde_json::from_slice(&answer)
                         .map_err(|error| Error::Refused(format!("its answer is odd: {error}")));
                 }
@@ -135,8 +136,7 @@ impl Etcd {
                 Err(failure) if !repeatable && failure.may_be_done() => {
                     member.is_lost();
                     // It may answer what takes no agreement, and be asked for ever.
-                    let next = (index + 1) % self.members.len();
-                    self.current.store(next, Ordering::Relaxed);
+                    self.turn_to((index + 1) % self.members.len());
                     return Err(Error::Unknown);
                 }
                 Err(failure) => {
@@ -146,6 +146,21 @@ impl Etcd {
             }
         }
         Err(Error::Unreachable(reasons.join(", ")))
+    }
+
+    /// The member to ask first.
+    fn current(&self) -> usize {
+        self.current.load(Ordering::SeqCst)
+    }
+
+    /// Has another member asked first from now on, and watched.
+    fn turn_to(&self, index: usize) {
+        let before = self.current.swap(index, Ordering::SeqCst);
+        if before != index
+            && let Some(member) = self.members.get(before)
+        {
+            member.is_left();
+        }
     }
 
     async fn send_to(
@@ -333,16 +348,22 @@ impl Store for Etcd {
             "start_revision": from.to_string(),
         } })
         .to_string();
-        let index = self.current.load(Ordering::Relaxed);
-        let Some(member) = self.members.get(index) else {
-            return Err(Error::Unreachable("there are no endpoints".to_owned()));
+        let (member, lost) = loop {
+            let index = self.current();
+            let Some(member) = self.members.get(index) else {
+                return Err(Error::Unreachable("there are no endpoints".to_owned()));
+            };
+            let lost = member.lost();
+            // What turned to another before was not heard here.
+            if self.current() == index {
+                break (member, lost);
+            }
         };
         let told = |failure: Failure| match failure {
             Failure::Refused(refusal) if !refusal.is_of_member() => refusal.into(),
             failure => Error::Unreachable(format!("{}: {failure}", member.endpoint())),
         };
         let token = self.have_token(member, PATIENCE).await.map_err(told)?;
-        let lost = member.lost();
         let body = member.stream("/v3/watch", &body, token.as_deref());
         Ok(Box::new(watch::EtcdWatch::new(body.await.map_err(told)?, lost)))
     }

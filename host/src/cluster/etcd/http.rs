@@ -49,7 +49,7 @@ pub(super) struct Member {
     endpoint: Endpoint,
     tls: Option<(tokio_rustls::TlsConnector, ServerName<'static>)>,
     idle: Mutex<Vec<Sender>>,
-    /// Counts up when it is found not to answer.
+    /// Counts up when it is found not to answer, and when another is asked.
     lost: watch::Sender<u64>,
 }
 
@@ -137,10 +137,15 @@ impl Member {
     /// Notes that it does not answer: what waits for it to say something need not.
     pub(super) fn is_lost(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.is_left();
+    }
+
+    /// Notes that another is asked from now on.
+    pub(super) fn is_left(&self) {
         self.lost.send_modify(|count| *count += 1);
     }
 
-    /// Changes when it is found not to answer.
+    /// Changes when it is found not to answer, and when another is asked.
     pub(super) fn lost(&self) -> watch::Receiver<u64> {
         self.lost.subscribe()
     }

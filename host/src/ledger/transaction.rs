@@ -19,18 +19,14 @@ mod permit;
 mod ports;
 mod shared;
 mod store;
+mod waiting;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use self::waiting::Waited;
 pub use self::{
     error::TxError,
     links::{NewLink, NewLinkKind},
@@ -72,8 +68,7 @@ struct Shared {
     rehearsed: bool,
     /// Where steps run: the host's threads, not those that guests may keep busy.
     threads: tokio::runtime::Handle,
-    /// Nanoseconds that the driver has waited for steps.
-    in_steps: AtomicU64,
+    waited: Arc<Waited>,
 }
 
 #[derive(Default)]
@@ -109,7 +104,7 @@ impl Transaction {
                 cluster,
                 rehearsed,
                 threads: tokio::runtime::Handle::current(),
-                in_steps: AtomicU64::new(0),
+                waited: Arc::default(),
             }),
             inner: Arc::default(),
         }
@@ -127,7 +122,7 @@ impl Transaction {
 
     /// How long the driver has waited for its steps so far: the host's part of its call.
     pub fn time_in_steps(&self) -> Duration {
-        Duration::from_nanos(self.shared.in_steps.load(Ordering::Relaxed))
+        self.shared.waited.time()
     }
 
     /// What the call has changed so far.
@@ -256,9 +251,8 @@ impl Transaction {
         + 'static,
     ) -> Result<T, TxError> {
         let (shared, inner) = (Arc::clone(&self.shared), Arc::clone(&self.inner));
-        let started = Instant::now();
-        let done = self
-            .shared
+        let _waiting = self.shared.waited.begin();
+        self.shared
             .detached(async move {
                 let inner = inner.lock_owned().await;
                 if inner.closed {
@@ -266,21 +260,13 @@ impl Transaction {
                 }
                 step(shared, inner).await
             })
-            .await;
-        self.shared.count_step(started);
-        done
+            .await
     }
 }
 
 // === impl Shared ===
 
 impl Shared {
-    /// Notes for how long the driver has waited.
-    fn count_step(&self, started: Instant) {
-        let time = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.in_steps.fetch_add(time, Ordering::Relaxed);
-    }
-
     /// Runs a future as a task of its own: it finishes even if the caller is dropped.
     async fn detached<T: Send + 'static>(
         &self,

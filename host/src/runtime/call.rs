@@ -122,7 +122,7 @@ impl Driver {
             Ok(Ok(Ok(Err(error)))) => Err(convert::driver_error(error)),
             Ok(Ok(Err(source))) => Err(trap(method, source)),
             Ok(Err(panic)) => Err(trap(method, wasmtime::Error::new(panic))),
-            Err(_elapsed) => Err(CallError::Deadline { method, limit: deadline }),
+            Err(_elapsed) => Err(CallError::Deadline { method, limit: deadline, waited: host }),
         }
     }
 

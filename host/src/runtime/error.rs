@@ -139,12 +139,14 @@ pub enum CallError {
     #[error("driver {0} is no {1} driver")]
     NoRole(DriverName, &'static str),
     /// It ran past its deadline.
-    #[error("the driver did not answer within {} s in {method}", .limit.as_secs_f32())]
+    #[error("the driver did not answer within {} s in {method}{}", .limit.as_secs_f32(), of_these(.waited))]
     Deadline {
         /// The method it was in.
         method: &'static str,
         /// Its deadline.
         limit: Duration,
+        /// For how much of it the driver waited for what it had asked the host for.
+        waited: Duration,
     },
     /// It crashed.
     #[error("the driver crashed in {method} ({reason})")]
@@ -168,6 +170,14 @@ pub enum CallError {
     /// What it did could not be made durable.
     #[error(transparent)]
     Transaction(#[from] TxError),
+}
+
+/// Whose the time was, where it was not the driver's alone.
+fn of_these(waited: &Duration) -> String {
+    match waited.as_secs_f32() {
+        ..0.1 => String::new(),
+        waited => format!(", of which it waited {waited:.1} s for the host"),
+    }
 }
 
 // === impl CallError ===

@@ -52,11 +52,8 @@ impl Transaction {
         if self.shared.rehearsed && !["GET", "HEAD"].contains(&request.method.as_str()) {
             return Err(TxError::HttpInPlan(request.method));
         }
-        let started = std::time::Instant::now();
-        let sent = self.shared.detached(async move { Ok(outbound::send(target, request).await?) });
-        let answer = sent.await;
-        self.shared.count_step(started);
-        answer
+        let _waiting = self.shared.waited.begin();
+        self.shared.detached(async move { Ok(outbound::send(target, request).await?) }).await
     }
 
     /// The bytes of a file of the host.

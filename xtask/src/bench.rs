@@ -243,6 +243,9 @@ fn measure_drivers(
             socket::measure(live, stage, measured, repeat, socket::EMPTY)
         })?;
     }
+    if options.crowd {
+        measure_in_our_crowd(steps, options, stage, measured, [&ours, &floor])?;
+    }
     if options.wants(Part::Others) {
         peers::measure(steps, stage, &mut measured.peers, repeat)?;
     }
@@ -257,14 +260,17 @@ fn measure_drivers(
         })?;
     }
     if options.wants(Part::Addresses) {
-        // After the others: it makes the daemon's log long.
+        // After the others: it makes the daemon's log and store long.
         steps.step("measure addresses", "wasm-ipam.sock", |live| {
             addresses::measure(live, stage, measured, repeat)
         })?;
     }
-    if options.crowd {
-        // At the end, since the built-in driver's crowd stays.
-        measure_in_crowds(steps, options, stage, measured, [&theirs, &ours, &floor])?;
+    if options.crowd && options.wants(Part::Docker) {
+        // The last: it takes minutes to remove, and so goes with the host.
+        steps.step("make a crowd", crowd::WHAT, |live| crowd::make(live, stage, &theirs, 201))?;
+        steps.step("measure in the crowd", "docker network, start, rm", |live| {
+            docker::measure(live, &mut measured.crowd, repeat, &[(&theirs, docker::BUILT_IN)])
+        })?;
     }
     // The rest of what is there goes with the host.
     for docker in [&ours, &floor] {
@@ -280,16 +286,16 @@ fn measure_drivers(
     Ok(())
 }
 
-/// Measures each driver beside much that is of the same driver.
-fn measure_in_crowds(
+/// Measures our driver, and the floor, beside much that is of ours.
+fn measure_in_our_crowd(
     steps: &mut Steps,
     options: &Options,
     stage: &Stage,
     measured: &mut Measured,
-    [theirs, ours, floor]: [&Docker<'_>; 3],
+    [ours, floor]: [&Docker<'_>; 2],
 ) -> Result<(), Failed> {
-    let (repeat, make) = (options.repeat, "200 networks, 1000 published ports");
-    steps.step("make a crowd", make, |live| crowd::make(live, stage, ours, 200))?;
+    let repeat = options.repeat;
+    steps.step("make a crowd", crowd::WHAT, |live| crowd::make(live, stage, ours, 200))?;
     if options.wants(Part::Docker) {
         steps.step("measure in the crowd", "docker network, start, rm", |live| {
             let drivers = [(ours, docker::OURS), (floor, docker::FLOOR)];
@@ -301,15 +307,7 @@ fn measure_in_crowds(
             socket::measure(live, stage, measured, repeat, socket::CROWD)
         })?;
     }
-    steps.step("remove the crowd", make, |live| crowd::remove(live, stage, ours))?;
-    if options.wants(Part::Docker) {
-        // The last: it takes minutes to remove, and so goes with the host.
-        steps.step("make a crowd", make, |live| crowd::make(live, stage, theirs, 201))?;
-        steps.step("measure in the crowd", "docker network, start, rm", |live| {
-            docker::measure(live, &mut measured.crowd, repeat, &[(theirs, docker::BUILT_IN)])
-        })?;
-    }
-    Ok(())
+    steps.step("remove the crowd", crowd::WHAT, |live| crowd::remove(live, stage, ours))
 }
 
 /// Shows which repetition it is.

@@ -178,6 +178,12 @@ impl Stage {
         self.daemon.as_ref().map(Process::log)
     }
 
+    /// The last bytes of it: all may be long, and whoever reads it has everybody else's data
+    /// leave the processor's cache.
+    pub fn daemon_log_end(&self, bytes: u64) -> String {
+        self.daemon.as_ref().map(|daemon| daemon.log_end(bytes)).unwrap_or_default()
+    }
+
     /// Removes the host with all that is on it.
     pub fn end(self) -> Result<(), Error> {
         contained(|| drop(self))

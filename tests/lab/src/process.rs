@@ -1,7 +1,7 @@
 //! A program that keeps running on a host.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
@@ -107,10 +107,19 @@ impl Process {
 
     /// All it wrote to standard output and error so far.
     pub fn log(&self) -> String {
+        self.log_end(u64::MAX)
+    }
+
+    /// The last bytes of it.
+    pub fn log_end(&self, bytes: u64) -> String {
+        let read = || {
+            let (mut file, mut end) = (File::open(&self.log)?, Vec::new());
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+            file.read_to_end(&mut end).map(|_| end)
+        };
         // Gone when the host is.
-        fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        read().map(|end: Vec<u8>| String::from_utf8_lossy(&end).into_owned()).unwrap_or_default()
     }
 }
 

@@ -7,6 +7,9 @@ use super::docker::Docker;
 use crate::stage::Stage;
 use crate::steps::Live;
 
+/// What it is made of.
+pub const WHAT: &str = "200 networks, 1000 published ports";
+
 const NETWORKS: u8 = 200;
 /// On the network that measured containers are on, too.
 const CONTAINERS: u16 = 10;

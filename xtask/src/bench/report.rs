@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::table::Table;
-use super::{Measured, Options, Trouble, chart, docker};
+use super::{Measured, Options, Trouble, chart, docker, socket};
 use crate::cargo::root;
 use crate::stage::Stage;
 use crate::steps::Steps;
@@ -116,14 +116,16 @@ fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
          {engine}.\n\n\
          All was measured in one run, under one engine, on one throw-away host, the drivers in \
          turn: each round does a thing with every one of them, and each round another is the \
-         first. Numbers are medians of {repeat} rounds (100 ports, many at once: {few}), with half \
-         of the range that the middle half of the samples is in. What stands behind a ratio is \
+         first. Numbers are medians of {repeat} rounds (100 ports, many at once: {few}; \
+         networks and connections: {networks}; calls: {calls}), with half of the range that the middle half of the samples is in. What stands behind a ratio is \
          its standard error, from those ranges. The ratios mean something elsewhere, the \
          milliseconds are this machine's. What is left to tidy up after an answer is not \
          counted: there is a rest of 100 ms before each operation. The daemon was built for \
          development, with debug assertions, unless WASMNET_LAB_DAEMON named another. The \
          engine had its default settings, so `bridge` starts a proxy for each published port.\n",
         few = docker::FEW,
+        networks = repeat * docker::OFTEN,
+        calls = repeat * socket::OFTEN,
     );
     let _ = write!(text, "\n![Ratios of Docker's operations](bench.svg)\n");
     for table in measured.tables().into_iter().filter(|table| !table.is_empty()) {

@@ -13,10 +13,14 @@ pub const CROWD: usize = 1;
 
 /// What the daemon is to log: for each call of a driver, what its sandbox took.
 pub const LOG: &str = "info,wasmnet::runtime::call=debug";
+/// More than a line of it has, in bytes.
+pub const LINE: u64 = 1024;
 /// The columns of the sandbox's table.
 const CALL: usize = 0;
 const SANDBOX: usize = 1;
 
+/// How often each is made in a repetition: they take little.
+pub const OFTEN: u32 = 5;
 /// How many ports endpoints publish.
 const PORTS: [u16; 3] = [0, 10, 100];
 /// The first host port.
@@ -61,8 +65,8 @@ pub fn measure(
     column: usize,
 ) -> Result<(), Trouble> {
     let mut plugin = Plugin::connect(stage, "wasm-bridge")?;
-    for round in 0..repeat {
-        progress(live, round, repeat);
+    for round in 0..repeat * OFTEN {
+        progress(live, round, repeat * OFTEN);
         let network = id(KIND, round);
         rest();
         let time = plugin.create_network(&network, SUBNET)?;
@@ -99,7 +103,7 @@ fn record(
     container: Option<(&str, u16)>,
     calls: &[(&str, f64)],
 ) -> Result<(), Trouble> {
-    let log = stage.daemon_log().unwrap_or_default();
+    let log = stage.daemon_log_end(LINE * (calls.len() as u64 + 1) * 2);
     // The daemon logs before it answers, and nobody else calls it now.
     let sandboxes: Vec<f64> = log.lines().rev().filter_map(sandbox).take(calls.len()).collect();
     if sandboxes.len() < calls.len() {

@@ -49,9 +49,9 @@ use crate::{
     ledger::{Group, Ledger},
 };
 
-/// How long an agreed value may take.
+/// How long the store may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often an agreed value is looked at that is waited for.
+/// How soon it is asked again for what is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long calls under way are waited for when the daemon stops.
 const LAST_CALLS: Duration = Duration::from_secs(6);
@@ -200,7 +200,7 @@ impl Cluster {
             return Ok(None);
         };
         // It may have come back this moment.
-        let row = self.in_time(self.store.get(&self.settings.prefix.node(node))).await?;
+        let row = in_time(self.store.get(&self.settings.prefix.node(node))).await?;
         Ok(row.is_none().then_some(away))
     }
 
@@ -212,21 +212,14 @@ impl Cluster {
     /// An agreed value of a driver's.
     pub async fn get(&self, driver: &DriverName, key: &str) -> Result<Option<Vec<u8>>, Error> {
         let key = self.settings.prefix.agreed(driver, key);
-        self.in_time(async {
-            self.session(after(PATIENCE)).await?;
-            self.store.get(&key).await
-        })
-        .await
+        self.in_session(self.store.get(&key)).await
     }
 
     /// The keys of a driver's agreed values that begin with `prefix`, sorted.
     pub async fn keys(&self, driver: &DriverName, prefix: &str) -> Result<Vec<String>, Error> {
         let all = self.settings.prefix.agreed(driver, "");
-        let listing = self.in_time(async {
-            self.session(after(PATIENCE)).await?;
-            self.store.list(&format!("{all}{prefix}"), true).await
-        });
-        let listing = listing.await?;
+        let from = format!("{all}{prefix}");
+        let listing = self.in_session(self.store.list(&from, true)).await?;
         let keys = listing.rows.iter().filter_map(|row| row.key.strip_prefix(&all));
         Ok(keys.map(str::to_owned).collect())
     }
@@ -320,9 +313,14 @@ impl Cluster {
         })
     }
 
-    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let late = || Err(Error::Unreachable("it does not answer".to_owned()));
-        tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_elapsed| late())
+    /// Reads what is agreed.
+    async fn in_session<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let until = after(PATIENCE);
+        self.session(until).await?;
+        by(until, answer).await
     }
 
     /// Notes that the store can be reached.
@@ -376,6 +374,16 @@ fn address_of_default_route() -> Option<IpAddr> {
         socket.connect(to).ok()?;
         Some(socket.local_addr().ok()?.ip())
     })
+}
+
+/// Waits for an answer of the store for as long as it may take.
+async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    by(after(PATIENCE), answer).await
+}
+
+async fn by<T>(until: Instant, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = || Err(Error::Unreachable("it does not answer".to_owned()));
+    tokio::time::timeout_at(until, answer).await.unwrap_or_else(|_elapsed| late())
 }
 
 fn after(time: Duration) -> Instant {

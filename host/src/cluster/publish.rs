@@ -15,7 +15,10 @@ use std::{
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::{Cluster, Error, Lease, Node, Session, Write, keys, session::random};
+use super::{
+    Cluster, Error, LOOK_AGAIN, Lease, Node, PATIENCE, Session, Write, in_time, keys,
+    session::random,
+};
 use crate::{
     events::Bus,
     ledger::{EntryKey, Ledger},
@@ -24,8 +27,6 @@ use crate::{
 
 /// Writes of one transaction.
 const BATCH: usize = 100;
-/// How long a write or a renewal may take.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How often at least the lease is renewed, so that it is soon known if the store is away.
 const RENEWAL: Duration = Duration::from_secs(2);
 /// How long to wait before the store is tried again.
@@ -33,8 +34,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// The same where this host does not know its address.
 const NO_ADDRESS_PAUSE: Duration = Duration::from_secs(4);
-/// How soon the store is asked again for what it has just been told.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What the store has of this node, as far as is known.
 struct Publisher {
@@ -239,9 +238,4 @@ impl Write {
             Self::Put(key, _) | Self::Delete(key) => key,
         }
     }
-}
-
-async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = || Err(Error::Unreachable("it does not answer".to_owned()));
-    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_elapsed| late())
 }

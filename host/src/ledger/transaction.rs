@@ -68,6 +68,7 @@ struct Shared {
     rehearsed: bool,
     /// Where steps run: the host's threads, not those that guests may keep busy.
     threads: tokio::runtime::Handle,
+    /// How long the driver has waited for steps.
     waited: Arc<Waited>,
 }
 

@@ -139,7 +139,10 @@ pub enum CallError {
     #[error("driver {0} is no {1} driver")]
     NoRole(DriverName, &'static str),
     /// It ran past its deadline.
-    #[error("the driver did not answer within {} s in {method}{}", .limit.as_secs_f32(), of_these(.waited))]
+    #[error(
+        "the driver did not answer within {} s in {method}{}",
+        .limit.as_secs_f32(), of_these(.waited)
+    )]
     Deadline {
         /// The method it was in.
         method: &'static str,

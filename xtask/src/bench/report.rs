@@ -117,8 +117,8 @@ fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
          All was measured in one run, under one engine, on one throw-away host, the drivers in \
          turn: each round does a thing with every one of them, and each round another is the \
          first. Numbers are medians of {repeat} rounds (100 ports, many at once: {few}; \
-         networks and connections: {networks}; calls: {calls}), with half of the range that the middle half of the samples is in. What stands behind a ratio is \
-         its standard error, from those ranges. The ratios mean something elsewhere, the \
+         networks and connections: {networks}; calls: {calls}), with half of the range that the \
+         middle half of the samples is in. What stands behind a ratio is its standard error, from those ranges. The ratios mean something elsewhere, the \
          milliseconds are this machine's. What is left to tidy up after an answer is not \
          counted: there is a rest of 100 ms before each operation. The daemon was built for \
          development, with debug assertions, unless WASMNET_LAB_DAEMON named another. The \

@@ -195,6 +195,10 @@ impl Ledger {
     /// Writes changes: to the store first, then to memory.
     pub async fn commit(&self, changes: Changes, lasting: Lasting) -> Result<(), Error> {
         let batch = changes.to_batch()?;
+        if batch.is_empty() {
+            // A call that only asked, say: no thread has to be woken for it.
+            return Ok(());
+        }
         let store = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || store.write(&batch, lasting))
             .await

@@ -101,10 +101,11 @@ impl Runtime {
             IpamPlugin::add_to_linker::<_, CallState>(linker, |state| state)
         })?;
         let cache = Cache::open(cache, &engine, compiler)?;
-        let ticker = Ticker::start(&engine);
         let slots = Arc::new(Semaphore::new(CALLS as usize));
         let places = Arc::new(Semaphore::new(READY as usize));
-        let guests = Some(guests().map_err(LoadError::Threads)?);
+        let guests = guests().map_err(LoadError::Threads)?;
+        let ticker = Ticker::start(&engine, guests.handle().clone());
+        let guests = Some(guests);
         Ok(Self { engine, network, ipam, cache, slots, places, steady, guests, ticker })
     }
 
@@ -139,15 +140,9 @@ impl Runtime {
         }
     }
 
-    /// Runs something about instances that nobody waits for.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let running = self.ticker.run();
-        if let Some(guests) = &self.guests {
-            guests.spawn(async move {
-                let _running = running;
-                work.await;
-            });
-        }
+    /// Does something about instances that nobody waits for, a little later.
+    pub(super) fn later(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.ticker.later(work.boxed());
     }
 
     /// How many components were compiled since the start, and not taken from the cache.

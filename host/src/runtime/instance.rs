@@ -25,8 +25,9 @@ use super::{
 };
 use crate::{id::DriverName, ledger::Transaction};
 
-/// Instances that are kept ready for a driver.
-const READY: usize = 2;
+/// Instances that are kept ready for a driver. A container's calls come one after the other, some
+/// before those that the last ones took are replaced.
+const READY: usize = 3;
 /// Bytes of stdout and stderr that a call may write.
 const OUTPUT_MAX: usize = 16 << 10;
 /// Bytes that a guest may hand to the host in one crossing: an import's arguments, or an
@@ -141,14 +142,14 @@ impl<W: World> Instances<W> {
     }
 
     /// Drops an instance that was used, and makes sure that some are ready for the next calls;
-    /// all of it later and elsewhere.
+    /// all of it later and elsewhere, since the host has something to do for this one yet.
     pub(super) fn exchange(self: &Arc<Self>, runtime: &Arc<Runtime>, used: Instance<W::Plugin>) {
         if runtime.steady.is_some() {
             // What is made ahead is made at no certain time.
             return drop(used);
         }
         let (this, of) = (Arc::clone(self), Arc::clone(runtime));
-        runtime.spawn(async move {
+        runtime.later(async move {
             drop(used);
             while this.make_ready(&of).await {}
         });

@@ -49,7 +49,7 @@ pub fn sandbox_table() -> Table {
          driver's answer, and subtracts the time in which the transaction carried out what the \
          driver asked for (links, addresses, ports). So it contains the driver's own code, every \
          crossing of the boundary with its conversions, the imports that only read, and the \
-         instance if none was ready: two are made ahead, between the calls, at 0.1 to 0.2 ms of \
+         instance if none was ready: three are made ahead, between the calls, at 0.1 to 0.2 ms of \
          processor time each.",
         &["call", "sandbox"],
         &[("share", SANDBOX, CALL)],

@@ -27,10 +27,11 @@ use rustix::process::geteuid;
 
 use self::docker::Docker;
 use self::table::Table;
+use crate::cargo::{self, Profile};
 use crate::cli::chain;
 use crate::stage::{self, Stage, on_stage};
 use crate::steps::{Failed, Live, Steps};
-use crate::{cargo, install, rust};
+use crate::{install, rust};
 
 /// Names a daemon to measure in place of the one that would be built.
 const DAEMON: &str = "WASMNET_LAB_DAEMON";
@@ -44,6 +45,9 @@ pub struct Options {
     /// Measure all again with 200 networks and 1000 published ports already there
     #[arg(long)]
     crowd: bool,
+    /// Build the daemon as users have it: that takes minutes more, once
+    #[arg(long)]
+    release: bool,
     /// Measure only this, and write no report (but for overlay, whose sections stand alone)
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
@@ -135,7 +139,7 @@ pub fn run(steps: &mut Steps, options: &Options) -> Result<u8, Error> {
     }
     steps.heading("On this machine");
     install::packages(steps, &[install::LAB, install::IPERF])?;
-    let daemon = daemon(steps)?;
+    let daemon = daemon(steps, options)?;
     if options.wants(Part::Overlay) {
         install::packages(steps, &[install::TESTS])?;
     }
@@ -174,21 +178,21 @@ fn between_hosts(
             steps.step("ask what it is", "docker version", |_| report::Machine::ask(stage))?;
         overlay::measure(steps, stage, &mut measured, options.repeat)?;
         report::show(steps, &measured);
-        let command = format!("cargo xtask bench --only overlay --repeat {}", options.repeat);
         steps.step("write the report", "docs/bench.md", |_| {
-            report::update(&machine, &command, &measured)
+            report::update(&machine, &options.command(), &measured)
         })
     })?;
     Ok(u8::from(!played))
 }
 
 /// The daemon's program.
-fn daemon(steps: &mut Steps) -> Result<PathBuf, Failed> {
+fn daemon(steps: &mut Steps, options: &Options) -> Result<PathBuf, Failed> {
     if let Some(program) = env::var_os(DAEMON) {
         return Ok(PathBuf::from(program));
     }
     rust::target(steps)?;
-    steps.step("build the daemon", cargo::BUILD_DAEMON, cargo::build_daemon)
+    let profile = if options.release { Profile::Release } else { Profile::Development };
+    steps.step("build the daemon", profile.command(), |live| cargo::build_daemon(live, profile))
 }
 
 /// Measures everything and returns what the machine is.
@@ -296,15 +300,16 @@ fn measure_in_our_crowd(
 ) -> Result<(), Failed> {
     let repeat = options.repeat;
     steps.step("make a crowd", crowd::WHAT, |live| crowd::make(live, stage, ours, 200))?;
+    if options.wants(Part::Calls) {
+        // The first, as it was the last on the empty host: what is compared is to be close.
+        steps.step("measure the calls", "wasm-bridge.sock", |live| {
+            socket::measure(live, stage, measured, repeat, socket::CROWD)
+        })?;
+    }
     if options.wants(Part::Docker) {
         steps.step("measure in the crowd", "docker network, start, rm", |live| {
             let drivers = [(ours, docker::OURS), (floor, docker::FLOOR)];
             docker::measure(live, &mut measured.crowd, repeat, &drivers)
-        })?;
-    }
-    if options.wants(Part::Calls) {
-        steps.step("measure the calls", "wasm-bridge.sock", |live| {
-            socket::measure(live, stage, measured, repeat, socket::CROWD)
         })?;
     }
     steps.step("remove the crowd", crowd::WHAT, |live| crowd::remove(live, stage, ours))
@@ -320,6 +325,19 @@ fn progress(live: &mut Live<'_>, done: u32, of: u32) {
 impl Options {
     fn wants(&self, part: Part) -> bool {
         self.only.is_none_or(|only| only == part)
+    }
+
+    /// The command that has them.
+    fn command(&self) -> String {
+        let part = self.only.as_ref().and_then(clap::ValueEnum::to_possible_value);
+        let only = part.map(|part| format!(" --only {}", part.get_name())).unwrap_or_default();
+        let flag = |has: bool, name: &str| if has { format!(" --{name}") } else { String::new() };
+        format!(
+            "cargo xtask bench{only} --repeat {}{}{}",
+            self.repeat,
+            flag(self.crowd, "crowd"),
+            flag(self.release, "release")
+        )
     }
 }
 

@@ -9,11 +9,17 @@ use serde_json::Value;
 use crate::command::{self, follow, show};
 use crate::steps::Live;
 
-/// How the daemon is built, as a person would type it.
-pub const BUILD_DAEMON: &str = "cargo build --workspace --bin wasmnet";
-
 /// The daemon's program.
 const DAEMON: &str = "wasmnet";
+
+/// What the daemon is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Work and tests: with debug assertions, and quick to build.
+    Development,
+    /// Users.
+    Release,
+}
 
 /// What cargo did not do.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +35,24 @@ pub enum Error {
     NoTarget,
 }
 
+// === impl Profile ===
+
+impl Profile {
+    /// How the daemon is built, as a person would type it.
+    pub fn command(self) -> &'static str {
+        match self {
+            // With the workspace's features, not the package's: the tests build with them too,
+            // and the WebAssembly engine would be compiled a second time for others.
+            Self::Development => "cargo build --workspace --bin wasmnet",
+            Self::Release => "cargo build --bin wasmnet --release",
+        }
+    }
+}
+
 /// Builds the daemon and returns its program.
-pub fn build_daemon(live: &mut Live<'_>) -> Result<PathBuf, Error> {
+pub fn build_daemon(live: &mut Live<'_>, profile: Profile) -> Result<PathBuf, Error> {
     let mut cargo = cargo();
-    // The workspace's features, not the package's: the tests build with them too, and the
-    // WebAssembly engine would be compiled a second time for others.
-    cargo.args(["build", "--workspace", "--bin", DAEMON]);
+    cargo.args(profile.command().split(' ').skip(1));
     // Cargo itself says where the program is: the folder depends on the user's settings.
     cargo.args(["--message-format", "json-render-diagnostics"]);
     let messages = follow(cargo, |line| live.show(line))?;

@@ -5,9 +5,10 @@
 
 use rustix::process::geteuid;
 
+use crate::cargo::{self, Profile};
 use crate::stage::{Stage, on_stage};
 use crate::steps::{Failed, Steps};
-use crate::{cargo, install, rust};
+use crate::{install, rust};
 
 /// Why the demo could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,9 @@ pub fn run(steps: &mut Steps) -> Result<u8, Error> {
     steps.heading("On this machine");
     install::packages(steps, &[install::LAB])?;
     rust::target(steps)?;
-    let daemon = steps.step("build the daemon", cargo::BUILD_DAEMON, cargo::build_daemon)?;
+    let profile = Profile::Development;
+    let daemon = steps
+        .step("build the daemon", profile.command(), |live| cargo::build_daemon(live, profile))?;
 
     let played = on_stage(steps, "demo", daemon, play)?;
     if played {

@@ -22,8 +22,8 @@ const PORTS: [u16; 4] = [0, 1, 10, 100];
 /// With more ports than this, and in parallel, things are done a few times only.
 const QUICK: u16 = 10;
 pub const FEW: u32 = 3;
-/// How often networks come and go in a round, and are connected to: they take little, and
-/// what the engine and the disk do beside it varies much.
+/// How often all else is done in a round: it takes little, and what the engine and the disk do
+/// beside it varies much.
 pub const OFTEN: u32 = 4;
 /// Containers that are started at once.
 const PARALLEL: [u32; 2] = [10, 50];
@@ -93,9 +93,15 @@ pub fn measure(
                 docker.connection(&mut |what, time| table.record(what, *column, time))?;
             }
         }
-        for ports in PORTS.into_iter().filter(|ports| *ports <= QUICK || round < FEW) {
-            for (docker, column) in &drivers {
-                docker.container(ports, &mut |what, time| table.record(what, *column, time))?;
+        for ports in PORTS {
+            let times = match ports {
+                0..=QUICK => OFTEN,
+                _ => u32::from(round < FEW),
+            };
+            for _ in 0..times {
+                for (docker, column) in &drivers {
+                    docker.container(ports, &mut |what, time| table.record(what, *column, time))?;
+                }
             }
         }
         for count in PARALLEL.into_iter().filter(|_| round < FEW) {
@@ -179,10 +185,8 @@ impl<'s> Docker<'s> {
         self.timed("DELETE", &format!("/containers/{name}?force=1"), None)
     }
 
-    /// A network comes and goes, a container is connected, and one starts, stops and goes.
+    /// A container starts, stops, starts again and goes.
     pub fn on_and_off(&self, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
-        self.network(record)?;
-        self.connection(record)?;
         let name = self.name("one");
         self.create(&name, (FIRST_PORT, 0))?;
         rest();
@@ -197,7 +201,7 @@ impl<'s> Docker<'s> {
     }
 
     /// A network comes and goes.
-    fn network(&self, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
+    pub fn network(&self, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
         let name = self.name("new");
         rest();
         record("network create", self.create_network(&name)?);
@@ -207,7 +211,7 @@ impl<'s> Docker<'s> {
     }
 
     /// A running container gets a second network and loses it.
-    fn connection(&self, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
+    pub fn connection(&self, record: &mut dyn FnMut(&str, f64)) -> Result<(), Trouble> {
         let (side, body) = (self.name("side"), json!({ "Container": self.name("idle") }));
         for what in ["connect", "disconnect"] {
             rest();

@@ -1,5 +1,6 @@
 //! The report: tables on the terminal, and as files for readers.
 
+use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::table::Table;
-use super::{Measured, Options, Trouble, chart, docker, socket};
+use super::{DAEMON, Measured, Options, Trouble, chart, docker, socket};
 use crate::cargo::root;
 use crate::stage::Stage;
 use crate::steps::Steps;
@@ -105,26 +106,28 @@ fn put(file: &str, text: &str) -> Result<(), Trouble> {
 
 fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
     let Machine { kernel, engine, processors } = machine;
-    let mut command = format!("cargo xtask bench --repeat {}", options.repeat);
-    if options.crowd {
-        command.push_str(" --crowd");
-    }
-    let Options { repeat, .. } = options;
+    let Options { repeat, release, .. } = options;
+    let built = match (env::var_os(DAEMON), release) {
+        (Some(_), _) => "The daemon was not built for this",
+        (None, true) => "The daemon was built as a release, as users have it",
+        (None, false) => "The daemon was built for development, with debug assertions",
+    };
     let mut text = format!(
         "# How long it takes\n\n\
          Written by `{command}`: Linux {kernel}, {processors} processors, Docker's engine \
          {engine}.\n\n\
          All was measured in one run, under one engine, on one throw-away host, the drivers in \
          turn: each round does a thing with every one of them, and each round another is the \
-         first. Numbers are medians of {repeat} rounds (100 ports, many at once: {few}; \
-         networks and connections: {networks}; calls: {calls}), with half of the range that the \
-         middle half of the samples is in. What stands behind a ratio is its standard error, from those ranges. The ratios mean something elsewhere, the \
-         milliseconds are this machine's. What is left to tidy up after an answer is not \
-         counted: there is a rest of 100 ms before each operation. The daemon was built for \
-         development, with debug assertions, unless WASMNET_LAB_DAEMON named another. The \
-         engine had its default settings, so `bridge` starts a proxy for each published port.\n",
+         first. Numbers are medians of {repeat} rounds (100 ports, many at once: {few}; other \
+         operations of Docker's: {often}; calls: {calls}), with half of the range that the \
+         middle half of the samples is in. What stands behind a ratio is its standard error, \
+         from those ranges. The ratios mean something elsewhere, the milliseconds are this \
+         machine's. What is left to tidy up after an answer is not counted: there is a rest of \
+         100 ms before each operation. {built}. The engine had its default settings, so `bridge` \
+         starts a proxy for each published port.\n",
+        command = options.command(),
         few = docker::FEW,
-        networks = repeat * docker::OFTEN,
+        often = repeat * docker::OFTEN,
         calls = repeat * socket::OFTEN,
     );
     let _ = write!(text, "\n![Ratios of Docker's operations](bench.svg)\n");

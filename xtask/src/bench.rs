@@ -45,10 +45,10 @@ pub struct Options {
     /// Measure all again with 200 networks and 1000 published ports already there
     #[arg(long)]
     crowd: bool,
-    /// Build the daemon as users have it: that takes minutes more, once
+    /// Measure the daemon as users have it: to build that takes minutes more, once
     #[arg(long)]
     release: bool,
-    /// Measure only this, and write no report (but for overlay, whose sections stand alone)
+    /// Measure only this, and bring its sections of the report up to date
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
 }
@@ -70,7 +70,7 @@ enum Part {
     Macvlan,
     /// Calls while another driver attacks.
     Attack,
-    /// wasm-overlay beside Swarm's overlay; brings its sections of the report up to date.
+    /// wasm-overlay beside Swarm's overlay.
     Overlay,
 }
 
@@ -155,12 +155,12 @@ pub fn run(steps: &mut Steps, options: &Options) -> Result<u8, Error> {
             overlay::measure(steps, stage, &mut measured, options.repeat)?;
         }
         report::show(steps, &measured);
-        if options.only.is_none() {
-            steps.step("write the report", "docs/bench.md docs/bench.svg", |_| {
+        match options.only {
+            None => steps.step("write the report", "docs/bench.md docs/bench.svg", |_| {
                 report::write(&machine, options, &measured)
-            })?;
+            }),
+            Some(_) => update(steps, &machine, options, &measured),
         }
-        Ok(())
     })?;
     Ok(u8::from(!played))
 }
@@ -178,11 +178,19 @@ fn between_hosts(
             steps.step("ask what it is", "docker version", |_| report::Machine::ask(stage))?;
         overlay::measure(steps, stage, &mut measured, options.repeat)?;
         report::show(steps, &measured);
-        steps.step("write the report", "docs/bench.md", |_| {
-            report::update(&machine, &options.command(), &measured)
-        })
+        update(steps, &machine, options, &measured)
     })?;
     Ok(u8::from(!played))
+}
+
+/// Brings the report up to date with a part that was measured alone.
+fn update(
+    steps: &mut Steps,
+    machine: &report::Machine,
+    options: &Options,
+    measured: &Measured,
+) -> Result<(), Failed> {
+    steps.step("write the report", "docs/bench.md", |_| report::update(machine, options, measured))
 }
 
 /// The daemon's program.

@@ -70,22 +70,26 @@ pub fn write(machine: &Machine, options: &Options, measured: &Measured) -> Resul
 }
 
 /// Writes the sections of what was measured into the report that is there.
-pub fn update(machine: &Machine, command: &str, measured: &Measured) -> Result<(), Trouble> {
+pub fn update(machine: &Machine, options: &Options, measured: &Measured) -> Result<(), Trouble> {
     let path = root().join(Path::new(TEXT));
     let mut text = fs::read_to_string(&path).map_err(|source| Trouble::Io {
         what: format!("cannot read {}", path.display()),
         source,
     })?;
     let Machine { kernel, engine, processors } = machine;
+    let (command, built) = (options.command(), built(options));
     for table in measured.tables().into_iter().filter(|table| !table.is_empty()) {
         let section = format!(
             "\n## {}\n\n{} Measured by `{command}`, Linux {kernel}, {processors} processors, \
-             Docker's engine {engine}.\n\n{}",
+             Docker's engine {engine}. {built}.\n\n{}",
             table.title,
             table.note,
             markdown(table)
         );
         text = with_section(&text, table.title, &section);
+    }
+    if !measured.docker.is_empty() {
+        put(CHART, &chart::svg(&measured.docker))?;
     }
     put(TEXT, &text)
 }
@@ -106,12 +110,7 @@ fn put(file: &str, text: &str) -> Result<(), Trouble> {
 
 fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
     let Machine { kernel, engine, processors } = machine;
-    let Options { repeat, release, .. } = options;
-    let built = match (env::var_os(DAEMON), release) {
-        (Some(_), _) => "The daemon was not built for this",
-        (None, true) => "The daemon was built as a release, as users have it",
-        (None, false) => "The daemon was built for development, with debug assertions",
-    };
+    let Options { repeat, .. } = options;
     let mut text = format!(
         "# How long it takes\n\n\
          Written by `{command}`: Linux {kernel}, {processors} processors, Docker's engine \
@@ -126,6 +125,7 @@ fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
          100 ms before each operation. {built}. The engine had its default settings, so `bridge` \
          starts a proxy for each published port.\n",
         command = options.command(),
+        built = built(options),
         few = docker::FEW,
         often = repeat * docker::OFTEN,
         calls = repeat * socket::OFTEN,
@@ -135,6 +135,16 @@ fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
         let _ = write!(text, "\n## {}\n\n{}\n\n{}", table.title, table.note, markdown(table));
     }
     text
+}
+
+/// What the daemon is that was measured.
+fn built(options: &Options) -> &'static str {
+    match (env::var_os(DAEMON), options.release) {
+        (Some(_), true) => "The daemon had been built before, as a release",
+        (Some(_), false) => "The daemon had been built before",
+        (None, true) => "The daemon was built as a release, as users have it",
+        (None, false) => "The daemon was built for development, with debug assertions",
+    }
 }
 
 fn markdown(table: &Table) -> String {

@@ -6,7 +6,7 @@
 //! little after a call, and finds by itself what the next ones want of it.
 
 use std::{
-    fmt, mem,
+    mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -23,14 +23,12 @@ const EPOCH: Duration = Duration::from_millis(2);
 const REST: u32 = 25;
 
 /// Moves an engine's epoch on, for as long as it lives.
-#[derive(Debug)]
 pub(super) struct Ticker(Arc<Clock>);
 
 /// The clock goes while this lives.
-#[derive(Debug)]
 pub(super) struct Running(Arc<Clock>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Clock {
     state: Mutex<State>,
     changed: Condvar,
@@ -116,8 +114,8 @@ impl Clock {
         state.idle = if state.is_needed() { 0 } else { state.idle + 1 };
         if state.idle > REST {
             state.stands = true;
-            let state_again = self.changed.wait_while(state, |state| !state.is_needed());
-            state = state_again.unwrap_or_else(PoisonError::into_inner);
+            let woken = self.changed.wait_while(state, |state| !state.is_needed());
+            state = woken.unwrap_or_else(PoisonError::into_inner);
             (state.stands, state.idle) = (false, 0);
         }
         (!state.over).then(|| mem::take(&mut state.later))
@@ -143,20 +141,6 @@ impl Clock {
 impl State {
     fn is_needed(&self) -> bool {
         self.running > 0 || !self.later.is_empty() || self.over
-    }
-}
-
-impl fmt::Debug for State {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { running, later, idle, stands, over } = self;
-        formatter
-            .debug_struct("State")
-            .field("running", running)
-            .field("later", &later.len())
-            .field("idle", idle)
-            .field("stands", stands)
-            .field("over", over)
-            .finish()
     }
 }
 

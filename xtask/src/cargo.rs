@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -119,10 +120,14 @@ pub fn target_dir() -> Result<PathBuf, Error> {
     target.map(PathBuf::from).ok_or(Error::NoTarget)
 }
 
-/// The workspace's root.
+/// The workspace's root: of the clone that cargo runs us for, which need not be the one we were
+/// compiled in, if they share a target directory.
 pub fn root() -> &'static Path {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package)
+    static PACKAGE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let package = env::var_os("CARGO_MANIFEST_DIR");
+        package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+    });
+    PACKAGE.parent().unwrap_or(&PACKAGE)
 }
 
 /// The daemon's file, if this message of cargo's tells it.

@@ -189,9 +189,10 @@ fn displaces(new: &Network, other: &Network) -> bool {
         let overlap = other.subnet.contains(&new.subnet) || new.subnet.contains(&other.subnet);
         let shared =
             new.subnet == other.subnet && (new.gateway.is_none() || new.gateway != other.gateway);
-        ENGINES_OWN.contains(&new.address_space.as_str())
+        // First what no two of a host's networks have in common, as a rule.
+        overlap
             && new.address_space == other.address_space
-            && overlap
+            && ENGINES_OWN.contains(&new.address_space.as_str())
             && !shared
     };
     new.pools().any(|new| other.pools().any(|other| clash(new, other)))

@@ -95,13 +95,10 @@ fn has_filter_table(file: &str) -> bool {
 
 /// The rules' matches: one each way, for picked names together.
 pub(super) fn rules(bridges: &BTreeSet<LinkName>) -> BTreeSet<String> {
-    let pattern =
-        |link: &LinkName| if link.is_picked() { PICKED.to_owned() } else { link.to_string() };
-    bridges
-        .iter()
-        .map(pattern)
-        .flat_map(|link| [format!("-i {link}"), format!("-o {link}")])
-        .collect()
+    // They are few, and asked for with every network that comes or goes.
+    let patterns: BTreeSet<&str> =
+        bridges.iter().map(|link| if link.is_picked() { PICKED } else { link.as_str() }).collect();
+    patterns.into_iter().flat_map(|link| [format!("-i {link}"), format!("-o {link}")]).collect()
 }
 
 /// The iptables-restore input that leaves each wanted rule once in each chain, and no

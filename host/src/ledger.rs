@@ -14,8 +14,10 @@
 //! All of it is also held in memory: a host has thousands of objects, not millions.
 
 mod changes;
+mod flusher;
 mod keys;
 mod load;
+mod object_rows;
 mod objects;
 mod record;
 mod shared;
@@ -28,6 +30,7 @@ use std::{
 
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 
+use self::flusher::Flusher;
 pub use self::{
     changes::Changes,
     keys::{KeyScope, StoreKey},
@@ -61,6 +64,7 @@ pub struct Ledger {
     shared: watch::Sender<u64>,
     /// What has been published, or no longer, and not been asked for.
     touched: Mutex<BTreeSet<EntryKey>>,
+    flusher: Flusher,
 }
 
 /// A key that no other call can take while this lives.
@@ -129,6 +133,11 @@ impl Ledger {
     /// Reads everything in a store.
     pub fn open(store: impl Into<Arc<Store>>) -> Result<Self, Error> {
         let store = store.into();
+        // What a ledger before this one may have left.
+        store.flush()?;
+        if store.is_outdated()? {
+            store.upgrade(object_rows::upgrade(store.rows(Table::Objects)?)?)?;
+        }
         let mut state = load::load(&store)?;
         if state.node_id.is_none() {
             let id = NodeId::random().map_err(Error::NodeId)?;
@@ -145,6 +154,7 @@ impl Ledger {
             claims: Arc::default(),
             shared: watch::Sender::new(0),
             touched: Mutex::default(),
+            flusher: Flusher::default(),
         })
     }
 
@@ -175,15 +185,22 @@ impl Ledger {
 
     /// Writes changes: to the store first, then to memory.
     pub async fn commit(&self, changes: Changes, lasting: Lasting) -> Result<(), Error> {
-        let batch = changes.to_batch()?;
+        let batch = changes.to_batch(&self.read().objects)?;
         if batch.is_empty() {
             // A call that only asked, say: no thread has to be woken for it.
             return Ok(());
         }
-        let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || store.write(&batch, lasting))
-            .await
-            .map_err(Error::Writer)??;
+        match lasting {
+            Lasting::Durable => {
+                let store = Arc::clone(&self.store);
+                let written = tokio::task::spawn_blocking(move || store.write(&batch, lasting));
+                written.await.map_err(Error::Writer)??;
+            }
+            Lasting::Relaxed => {
+                self.store.write(&batch, lasting)?;
+                self.flusher.wake(&self.store);
+            }
+        }
         let touched: Vec<_> = changes.published.keys().map(|key| key.entry.clone()).collect();
         let shares = !touched.is_empty() || !changes.followed.is_empty();
         self.write().apply(changes);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    EndpointKey, EndpointRecord, Entry, Error, FollowedKey, NetworkRecord, Published, PublishedKey,
-    StoreKey, load,
+    EndpointKey, EndpointRecord, Entry, Error, FollowedKey, NetworkRecord, Objects, Published,
+    PublishedKey, StoreKey, load, object_rows,
 };
 use crate::{
     id::{DriverName, NetworkId},
@@ -45,8 +45,8 @@ impl Changes {
         nothing_named && nothing_shared && sessions.is_empty() && boot_id.is_none()
     }
 
-    /// As rows of the store.
-    pub(super) fn to_batch(&self) -> Result<Batch, Error> {
+    /// As rows of the store, where these `objects` are before.
+    pub(super) fn to_batch(&self, objects: &Objects) -> Result<Batch, Error> {
         let mut batch = Batch::new();
         for (id, record) in &self.networks {
             batch.insert((Table::Networks, id.as_str().into()), load::encode(record.as_ref())?);
@@ -55,7 +55,13 @@ impl Changes {
             batch.insert((Table::Endpoints, key.to_bytes()), load::encode(record.as_ref())?);
         }
         for (key, entry) in &self.objects {
-            batch.insert((Table::Objects, key.as_str().into()), load::encode(entry.as_ref())?);
+            if let Some(old) = objects.get(key) {
+                batch.insert((Table::Objects, object_rows::key(&old.scope, key)), None);
+            }
+            if let Some(entry) = entry {
+                let row = object_rows::encode(entry)?;
+                batch.insert((Table::Objects, object_rows::key(&entry.scope, key)), row);
+            }
         }
         for (key, value) in &self.keys {
             batch.insert((Table::Keys, key.to_bytes()), value.clone());

@@ -2,11 +2,10 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{EndpointKey, Error, FollowedKey, PublishedKey, State, StoreKey};
+use super::{EndpointKey, Error, FollowedKey, PublishedKey, State, StoreKey, object_rows};
 use crate::{
     id::DriverName,
-    kernel::ObjectKey,
-    store::{Store, Table},
+    store::{Batch, Lasting, Store, Table},
 };
 
 /// The row of [`Table::Meta`] with the boot id.
@@ -50,11 +49,22 @@ pub(super) fn load(store: &Store) -> Result<State, Error> {
             state.endpoints.entry(id.network).or_default().insert(id.endpoint, record);
         }
     }
+    // Of an object that was forgotten, and made again for somebody else, a crash may leave
+    // two rows: the one with the greater number is later.
+    let mut stale = Batch::new();
+    let row = |key| (Table::Objects, key);
     for (key, value) in store.rows(Table::Objects)? {
-        let entry: super::Entry = decode(Table::Objects, &key, &value)?;
+        let (name, entry) = object_rows::decode(&key, &value)?;
         state.next_sequence = state.next_sequence.max(entry.sequence);
-        state.objects.set(ObjectKey::from(text(&key)), Some(entry));
+        match state.objects.get(&name) {
+            Some(known) if known.sequence > entry.sequence => drop(stale.insert(row(key), None)),
+            known => {
+                stale.extend(known.map(|old| (row(object_rows::key(&old.scope, &name)), None)));
+                state.objects.set(name, Some(entry));
+            }
+        }
     }
+    store.write(&stale, Lasting::Durable)?;
     for (key, value) in store.rows(Table::Keys)? {
         if let Some(key) = StoreKey::from_bytes(&key) {
             state.set_key(key, Some(value));
@@ -80,10 +90,16 @@ pub(super) fn encode<T: Serialize>(row: Option<&T>) -> Result<Option<Vec<u8>>, E
     row.map(|row| serde_json::to_vec(row).map_err(Error::Encode)).transpose()
 }
 
-fn decode<T: DeserializeOwned>(table: Table, key: &[u8], value: &[u8]) -> Result<T, Error> {
+/// What a row's bytes say.
+pub(super) fn decode<T: DeserializeOwned>(
+    table: Table,
+    key: &[u8],
+    value: &[u8],
+) -> Result<T, Error> {
     serde_json::from_slice(value).map_err(|source| Error::Row { table, key: text(key), source })
 }
 
-fn text(bytes: &[u8]) -> String {
+/// A key, for people to read.
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

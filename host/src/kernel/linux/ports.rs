@@ -14,7 +14,7 @@ use std::{
     fs, io,
     net::SocketAddr,
     os::fd::OwnedFd,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use rustix::{
@@ -22,7 +22,7 @@ use rustix::{
     net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt},
     thread::CapabilitySet,
 };
-use tokio::task::AbortHandle;
+use tokio::{net::TcpListener, task::AbortHandle};
 
 use crate::{
     kernel::{Error, Port, Refusal},
@@ -39,14 +39,9 @@ const RESERVED: &str = "net/ipv4/ip_local_reserved_ports";
 
 /// The bound ports.
 pub(super) struct Ports {
-    bound: Mutex<HashMap<(Protocol, SocketAddr), Bound>>,
+    /// The tasks that carry data, each of which has its port's socket.
+    bound: Mutex<HashMap<(Protocol, SocketAddr), AbortHandle>>,
     conntrack: conntrack::Flusher,
-}
-
-/// A bound port: its socket belongs to the task that carries data, or waits here.
-enum Bound {
-    Carried(AbortHandle),
-    Held(#[allow(dead_code, reason = "held so that nobody else gets the port")] OwnedFd),
 }
 
 // === impl Ports ===
@@ -92,7 +87,7 @@ impl Ports {
     /// container, so they are forgotten.
     pub(super) fn close(&self, port: &Port) {
         let Some(host) = port.host else { return };
-        if let Some(Bound::Carried(task)) = self.lock().remove(&(port.protocol, host)) {
+        if let Some(task) = self.lock().remove(&(port.protocol, host)) {
             task.abort();
         }
         if port.protocol == Protocol::Udp {
@@ -100,7 +95,7 @@ impl Ports {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(Protocol, SocketAddr), Bound>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Protocol, SocketAddr), AbortHandle>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,20 +153,20 @@ fn bind(protocol: Protocol, host: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn carry(port: &Port, socket: OwnedFd) -> io::Result<Bound> {
-    let container = port.container;
-    Ok(match port.protocol {
-        Protocol::Tcp => {
-            let listener = tokio::net::TcpListener::from_std(socket.into())?;
-            Bound::Carried(tokio::spawn(relay::tcp(listener, container)).abort_handle())
+fn carry(port: &Port, socket: OwnedFd) -> io::Result<AbortHandle> {
+    let (protocol, container) = (port.protocol, port.container);
+    let task = match protocol {
+        Protocol::Tcp | Protocol::Sctp => {
+            let listener = TcpListener::from_std(socket.into())?;
+            tokio::spawn(relay::streams(protocol, listener, container))
         }
         Protocol::Udp => {
             let ipv6 = port.host.is_some_and(|host| host.is_ipv6());
             let socket = datagrams::Datagrams::new(socket, ipv6)?;
-            Bound::Carried(tokio::spawn(relay::udp(socket, container)).abort_handle())
+            tokio::spawn(relay::udp(socket, container))
         }
-        Protocol::Sctp => Bound::Held(socket),
-    })
+    };
+    Ok(task.abort_handle())
 }
 
 /// Whether the port is one of those that not everybody may have.

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use wasmnet_e2e::{Site, Tries, publish};
-use wasmnet_lab::{Place, TRANSPORTS, Transport, transports, wait_for};
+use wasmnet_lab::{Place, Transport, transports, wait_for};
 
 use super::{LOOPBACK, LOOPBACK6, PATIENCE, at, serve, web};
 
@@ -33,7 +33,7 @@ fn a_published_port_is_reached_from_everywhere_by_every_address_of_the_host() {
             for address in [uplink, gateway] {
                 tries.reaches_as(&host, transport, at(address, 8080), "web", address);
             }
-            for address in loopback(transport) {
+            for address in [LOOPBACK, LOOPBACK6] {
                 tries.reaches_as(&host, transport, at(address, 8080), "web", gateway);
             }
             for name in ["web", "neighbour", "other", "foreign"] {
@@ -180,7 +180,7 @@ fn ipv6_is_published_by_ipv6() {
     let mut tries = Tries::default();
     for transport in transports() {
         tries.reaches_as(&remote, transport, at(uplink, 8080), "web", remote6);
-        for address in loopback(transport).into_iter().chain([uplink.into(), gateway]) {
+        for address in [LOOPBACK, LOOPBACK6, uplink.into(), gateway] {
             tries.reaches(&host, transport, at(address, 8080), "web");
         }
         for from in [&web.place, &neighbour, &other] {
@@ -188,9 +188,7 @@ fn ipv6_is_published_by_ipv6() {
             tries.reaches(from, transport, at(gateway, 8080), "web");
         }
         tries.reaches_as(&neighbour, transport, at(uplink, 8080), "web", gateway);
-        if TRANSPORTS.contains(&transport) {
-            tries.reaches(&host, transport, at(LOOPBACK6, 8081), "web");
-        }
+        tries.reaches(&host, transport, at(LOOPBACK6, 8081), "web");
         for from in [&remote, &other] {
             tries.cut_off(from, transport, at(uplink, 8081));
             tries.cut_off(from, transport, at(container, 80));
@@ -217,7 +215,7 @@ fn a_container_without_ipv6_is_reached_by_the_hosts_ipv6_addresses() {
     let uplink = site.host.address6();
     let gateway = IpAddr::from(GATEWAY);
     let mut tries = Tries::default();
-    for transport in TRANSPORTS {
+    for transport in transports() {
         tries.reaches_as(&remote, transport, at(uplink, 8080), "web", gateway);
         tries.reaches_as(&host, transport, at(uplink, 8080), "web", gateway);
         tries.reaches_as(&host, transport, at(LOOPBACK6, 8080), "web", gateway);
@@ -236,7 +234,7 @@ fn a_carried_answer_comes_from_the_address_that_was_asked() {
     let _web = web(&site, "web", &format!("--network net1 {ports}"));
     let mut tries = Tries::default();
     for address in [site.host.address6(), "2001:db8:51::77".parse().unwrap()] {
-        for transport in TRANSPORTS {
+        for transport in transports() {
             tries.reaches(&remote, transport, at(address, 8080), "web");
             tries.reaches(&host, transport, at(address, 8080), "web");
         }
@@ -270,10 +268,4 @@ fn an_internal_network_publishes_nothing() {
     wait_for("the port on the second network", PATIENCE, || {
         Place::host(&remote).ask(Transport::Tcp, at(site.host.address(), 8080)).is_ok()
     });
-}
-
-/// The host's own addresses by which a port is reached: the daemon carries what comes to
-/// ::1, and it carries no SCTP.
-fn loopback(transport: Transport) -> Vec<IpAddr> {
-    if TRANSPORTS.contains(&transport) { vec![LOOPBACK, LOOPBACK6] } else { vec![LOOPBACK] }
 }

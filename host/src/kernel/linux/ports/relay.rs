@@ -9,11 +9,12 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
     time::timeout,
 };
 
 use super::datagrams::{Datagrams, Way};
+use crate::model::Protocol;
 
 /// How long the container may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -23,19 +24,23 @@ const UDP_IDLE: Duration = Duration::from_secs(120);
 const UDP_FLOWS: usize = 1024;
 /// How long to wait when there is no file descriptor for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
+/// What is carried at once: a message of SCTP up to this length stays one.
+const CHUNK: usize = 64 * 1024;
 /// Largest UDP datagram.
 const DATAGRAM: usize = 65535;
 
 type Flows = Arc<Mutex<HashMap<Way, Arc<UdpSocket>>>>;
 
-/// Carries connections to `container` for as long as the port is published.
-pub(super) async fn tcp(listener: TcpListener, container: SocketAddr) {
+/// Carries connections to `container` for as long as the port is published. Those of SCTP are
+/// one-to-one (RFC 6458, 4), so that they are used like TCP's; streams and payload protocol
+/// identifiers are not carried on, as by Docker's proxy.
+pub(super) async fn streams(protocol: Protocol, listener: TcpListener, container: SocketAddr) {
     // Ends with this task: an unpublished port carries nothing on.
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(carry(stream, container))),
+                Ok((stream, _)) => drop(connections.spawn(carry(protocol, stream, container))),
                 Err(_) => tokio::time::sleep(PAUSE).await,
             },
             Some(_) = connections.join_next() => {}
@@ -43,9 +48,10 @@ pub(super) async fn tcp(listener: TcpListener, container: SocketAddr) {
     }
 }
 
-async fn carry(mut outer: TcpStream, container: SocketAddr) -> io::Result<()> {
-    let mut inner = timeout(CONNECT, TcpStream::connect(container)).await??;
-    tokio::io::copy_bidirectional(&mut outer, &mut inner).await?;
+async fn carry(protocol: Protocol, mut outer: TcpStream, container: SocketAddr) -> io::Result<()> {
+    let inner = TcpSocket::from_std_stream(super::open(protocol, container)?.into());
+    let mut inner = timeout(CONNECT, inner.connect(container)).await??;
+    tokio::io::copy_bidirectional_with_sizes(&mut outer, &mut inner, CHUNK, CHUNK).await?;
     Ok(())
 }
 

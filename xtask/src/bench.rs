@@ -283,6 +283,7 @@ fn measure_drivers(
         steps.step("measure in the crowd", "docker network, start, rm", |live| {
             docker::measure(live, &mut measured.crowd, repeat, &[(&theirs, docker::BUILT_IN)])
         })?;
+        docker::compare(&mut measured.crowd, &measured.docker);
     }
     // The rest of what is there goes with the host.
     for docker in [&ours, &floor] {

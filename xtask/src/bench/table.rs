@@ -24,6 +24,9 @@ struct Row {
 // === impl Table ===
 
 impl Table {
+    /// The heading of a column that is only divided by.
+    pub const UNSEEN: &'static str = "";
+
     /// An empty table.
     pub fn new(
         title: &'static str,
@@ -52,6 +55,17 @@ impl Table {
         }
     }
 
+    /// Adds another table's measurements of the same operations, from this column on.
+    pub fn add_columns(&mut self, other: &Self, first: usize) {
+        for row in &mut self.rows {
+            let same = other.rows.iter().find(|other| other.operation == row.operation);
+            let theirs = same.into_iter().flat_map(|other| &other.samples);
+            for (column, samples) in row.samples.iter_mut().skip(first).zip(theirs) {
+                column.extend(samples);
+            }
+        }
+    }
+
     /// Operations with the ratio of two columns' medians.
     pub fn ratios(&self, column: usize, by: usize) -> Vec<(&str, f64)> {
         let ratio = |row: &Row| Some(row.median(column)? / row.median(by)?);
@@ -62,7 +76,8 @@ impl Table {
     /// The table as text: first the headings, then the rows.
     pub fn cells(&self) -> Vec<Vec<String>> {
         let used = |column: &usize| self.rows.iter().any(|row| row.median(*column).is_some());
-        let columns: Vec<usize> = (0..self.columns.len()).filter(used).collect();
+        let seen = |column: &usize| self.columns.get(*column) != Some(&Self::UNSEEN);
+        let columns: Vec<usize> = (0..self.columns.len()).filter(used).filter(seen).collect();
         let of_used = |(_, one, other): &&(&str, usize, usize)| used(one) && used(other);
         let ratios: Vec<_> = self.ratios.iter().filter(of_used).collect();
         let headings = columns.iter().filter_map(|column| self.columns.get(*column)).copied();
@@ -165,6 +180,25 @@ mod tests {
         }
         // Half of the middle half's range: (10.25 - 9.75) / 2.
         assert_eq!(table.cells()[1], ["start", "10.0 ±0.25", "20.0 ±0.50", "2.00 ±0.07"]);
+    }
+
+    #[test]
+    fn what_another_table_has_is_divided_by_and_not_seen() {
+        let mut before = Table::new("t", "", &["a", "b"], &[]);
+        let ratios = &[("a, now / then", 0, 2), ("b, now / then", 1, 3)];
+        let mut now = Table::new("t", "", &["a", "b", Table::UNSEEN, Table::UNSEEN], ratios);
+        for (operation, a, b) in [("stop", 1.0, 1.0), ("start", 10.0, 20.0)] {
+            before.record(operation, 0, a);
+            before.record(operation, 1, b);
+        }
+        now.record("start", 0, 15.0);
+        now.record("start", 1, 10.0);
+        now.add_columns(&before, 2);
+        let expected = [
+            vec!["operation", "a", "b", "a, now / then", "b, now / then"],
+            vec!["start", "15.0", "10.0", "1.50", "0.50"],
+        ];
+        assert_eq!(now.cells(), expected);
     }
 
     #[test]

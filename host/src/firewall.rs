@@ -13,7 +13,9 @@
 //! Somebody may flush all of it, or delete an element. [`Watch`] hears of that, and
 //! [`Firewall::repair`] looks and puts back what is missing.
 //!
-//! While no network stands, there is neither table nor rule of ours.
+//! While no network stands, there is neither table nor rule of ours. The kernel takes its time to
+//! take chains and rules away (an RCU grace period for each process that does so), so those that
+//! the last network leaves go when no call waits ([`Firewall::tidy`]).
 //!
 //! A second table, of the ingress of links, carries frames of overlay networks past all
 //! that: see [`shortcuts`].
@@ -54,8 +56,6 @@ const TABLE: &str = "wasmnet";
 /// it drops never gets to DOCKER-USER. NAT hooks in just before iptables' NAT, so that a
 /// port of ours is ours whatever stands there.
 const SKELETON: &str = "
-add table inet wasmnet
-delete table inet wasmnet
 table inet wasmnet {
     # Every network's bridge.
     set bridges { type ifname; }
@@ -167,8 +167,10 @@ table inet wasmnet {
 }
 ";
 
-/// Takes the whole table away; adding it first makes that work without one.
-const NOTHING: &str = "add table inet wasmnet\ndelete table inet wasmnet\n";
+/// What comes before it where there may be a table; adding one first makes that work without.
+const ANEW: &str = "add table inet wasmnet\ndelete table inet wasmnet\n";
+/// And where there is none: fails if there is. To delete costs a grace period.
+const FIRST: &str = "create table inet wasmnet\n";
 
 /// The firewall of one network namespace.
 #[derive(Debug)]
@@ -181,10 +183,12 @@ pub struct Firewall {
 struct State {
     /// What our table holds, as far as we know.
     held: Held,
+    /// Whether our table may be there.
+    stands: bool,
     /// Docker's bridges.
     foreign: BTreeSet<LinkName>,
-    /// The rules that stand in Docker's chains, as far as we know.
-    passing: BTreeSet<String>,
+    /// The rules that stand in Docker's chains, as far as we know; none if we do not.
+    passing: Option<BTreeSet<String>>,
     /// The rules of our table when it was made.
     rules: Vec<u64>,
     shortcuts: Shortcuts,
@@ -198,10 +202,16 @@ impl Firewall {
     pub fn open() -> io::Result<Self> {
         let batches = Batches::open()?;
         let port = batches.port()?;
-        let held = Held::default();
-        let (foreign, passing) = (BTreeSet::new(), BTreeSet::new());
-        let (rules, shortcuts) = (Vec::new(), Shortcuts::default());
-        let state = State { held, foreign, passing, rules, shortcuts, batches };
+        let state = State {
+            held: Held::default(),
+            // Until somebody has looked.
+            stands: true,
+            foreign: BTreeSet::new(),
+            passing: None,
+            rules: Vec::new(),
+            shortcuts: Shortcuts::default(),
+            batches,
+        };
         Ok(Self { port, state: Mutex::new(state) })
     }
 
@@ -235,7 +245,11 @@ impl Firewall {
         let State { shortcuts, batches, .. } = &mut *state;
         shortcuts.reset(batches, entries);
         let before = std::mem::replace(&mut state.held, Held::of(entries));
-        let settled = state.settle(false).await;
+        (state.stands, state.passing) = (true, None);
+        let settled = match state.held.is_empty() {
+            true => state.tidy().await,
+            false => state.settle(false).await,
+        };
         if settled.is_err() {
             state.held = before;
         }
@@ -247,7 +261,7 @@ impl Firewall {
     pub async fn repair(&self) -> Result<Option<FirewallDrift>, Error> {
         let mut state = self.state.lock().await;
         if state.held.is_empty() {
-            return Ok(None);
+            return state.tidy().await.map(|()| None).map_err(Error::Firewall);
         }
         let drift = state.drift().map_err(Error::Firewall)?;
         if drift.is_some() {
@@ -257,6 +271,11 @@ impl Firewall {
         let State { shortcuts, batches, .. } = &mut *state;
         let stood = shortcuts.repair(batches).map_err(Error::Firewall)?;
         Ok(drift.or_else(|| (!stood).then_some(FirewallDrift::Shortcuts)))
+    }
+
+    /// Takes away what the last network has left, if there is none now.
+    pub async fn tidy(&self) -> Result<(), Error> {
+        self.state.lock().await.tidy().await.map_err(Error::Firewall)
     }
 
     /// Whether a bridge is one of Docker's own.
@@ -277,10 +296,9 @@ impl State {
         let change = self.held.change(batch);
         let policy = |entry: &FirewallEntry| matches!(entry, FirewallEntry::Policy(_));
         let networks_change = batch.add.iter().chain(&batch.remove).any(policy);
-        // Around the first and the last network the table itself comes and goes; and if
-        // somebody has flushed the ruleset behind our back, the whole of it helps.
-        let sent =
-            change.is_empty() || (!self.held.is_empty() && self.batches.apply(&change).is_ok());
+        // For the first network the table itself has to come; and if somebody has flushed the
+        // ruleset behind our back, the whole of it helps.
+        let sent = change.is_empty() || (self.stands && self.batches.apply(&change).is_ok());
         if sent && !networks_change {
             self.held.apply(batch);
             return Ok(());
@@ -290,27 +308,72 @@ impl State {
         if settled.is_err() {
             // All or nothing: what was there before is put back.
             self.held.apply(&back);
-            self.write().await.map_err(Error::Firewall)?;
+            let put_back = match self.held.is_empty() {
+                true => self.tidy().await,
+                false => self.write().await,
+            };
+            put_back.map_err(Error::Firewall)?;
         }
         settled.map_err(Error::Firewall)
     }
 
     /// Makes what is held hold: the table, unless its elements have been sent, and the pass.
     async fn settle(&mut self, sent: bool) -> Result<(), Refusal> {
-        if !sent || self.held.is_empty() {
-            self.write().await?;
-        }
         // A network more changes nothing there, as a rule; what others change is heard of.
-        if pass::rules(self.held.bridges()) == self.passing {
+        let passes = self.passing.as_ref() == Some(&pass::rules(self.held.bridges()));
+        match (self.held.is_empty(), sent, passes) {
+            // Nobody is waited for: see `tidy`.
+            (true, _, _) | (false, true, true) => Ok(()),
+            (false, false, true) => self.write().await,
+            (false, true, false) => self.let_pass().await,
+            (false, false, false) => {
+                // Both are processes for the most part, and it is a call that waits.
+                let script = script(self.stands, &self.held, &self.foreign);
+                let (written, foreign) =
+                    tokio::join!(tool::nft(&script), pass::let_pass(self.held.bridges()));
+                match written {
+                    Ok(()) => self.written()?,
+                    Err(_) => self.write().await?,
+                }
+                self.passed(foreign?)
+            }
+        }
+    }
+
+    /// Takes away what only networks need, if there is none.
+    async fn tidy(&mut self) -> Result<(), Refusal> {
+        if !self.held.is_empty() {
             return Ok(());
         }
-        self.let_pass().await
+        if self.stands {
+            // By our own socket, since nft(8) would wait for the end of it.
+            match self.batches.delete_table() {
+                Err(refusal) if !refusal.is_gone() => return Err(refusal),
+                _ => (self.stands, self.rules) = (false, Vec::new()),
+            }
+        }
+        if self.passing != Some(BTreeSet::new()) {
+            self.let_pass().await?;
+        }
+        Ok(())
     }
 
     /// Writes our whole table in one transaction.
     async fn write(&mut self) -> Result<(), Refusal> {
-        tool::nft(&script(&self.held, &self.foreign)).await?;
-        self.rules = if self.held.is_empty() { Vec::new() } else { self.batches.rules()? };
+        let stood = std::mem::replace(&mut self.stands, true);
+        let mut written = tool::nft(&script(stood, &self.held, &self.foreign)).await;
+        if written.is_err() && !stood {
+            // Somebody may have made one.
+            written = tool::nft(&script(true, &self.held, &self.foreign)).await;
+        }
+        written?;
+        self.written()
+    }
+
+    /// Notes that the whole table has been written.
+    fn written(&mut self) -> Result<(), Refusal> {
+        self.stands = true;
+        self.rules = self.batches.rules()?;
         Ok(())
     }
 
@@ -350,19 +413,25 @@ impl State {
 
     /// Sees to the pass through Docker's chains, and to Docker's bridges in our table.
     async fn let_pass(&mut self) -> Result<(), Refusal> {
+        self.passing = None;
+        let foreign = pass::let_pass(self.held.bridges()).await?;
+        self.passed(foreign)
+    }
+
+    /// Notes that our bridges pass, and which are Docker's.
+    fn passed(&mut self, mut foreign: BTreeSet<LinkName>) -> Result<(), Refusal> {
         let bridges = self.held.bridges();
-        let mut foreign = pass::let_pass(bridges).await?;
+        self.passing = Some(pass::rules(bridges));
+        if self.held.is_empty() {
+            self.foreign.clear();
+            return Ok(());
+        }
         // Somebody may have flushed the rules that name them: while the bridges stand, they
         // are Docker's.
         let stands = |bridge: &&LinkName| {
             !bridges.contains(*bridge) && nix::net::if_::if_nametoindex(bridge.as_str()).is_ok()
         };
         foreign.extend(self.foreign.iter().filter(stands).cloned());
-        self.passing = pass::rules(bridges);
-        if self.held.is_empty() {
-            self.foreign.clear();
-            return Ok(());
-        }
         let elements = |bridges: &BTreeSet<LinkName>, others: &BTreeSet<LinkName>| {
             bridges.difference(others).map(foreign_bridge).collect()
         };
@@ -390,12 +459,9 @@ fn foreign_bridge(bridge: &LinkName) -> Element {
     Element { set: "foreign", key: vec![Field::Name(bridge.clone())], data: Vec::new() }
 }
 
-/// The transaction that leaves exactly this in our table.
-fn script(held: &Held, foreign: &BTreeSet<LinkName>) -> String {
-    if held.is_empty() {
-        return NOTHING.to_owned();
-    }
-    let mut script = SKELETON.to_owned();
+/// The transaction that leaves exactly this in our table, if it stands or not.
+fn script(stands: bool, held: &Held, foreign: &BTreeSet<LinkName>) -> String {
+    let mut script = [if stands { ANEW } else { FIRST }, SKELETON].concat();
     let foreign: Vec<Element> = foreign.iter().map(foreign_bridge).collect();
     for element in held.elements().chain(&foreign) {
         // Writing to a String cannot fail.

@@ -130,6 +130,9 @@ pub trait Kernel: Send + Sync + 'static {
     /// was wrong.
     async fn repair_firewall(&self) -> Result<Option<FirewallDrift>, Error>;
 
+    /// Takes away what of the firewall only networks need, if there is none. Slow.
+    async fn tidy_firewall(&self) -> Result<(), Error>;
+
     /// Whether the firewall may change without an event.
     async fn is_firewall_silent(&self) -> bool;
 

@@ -218,6 +218,10 @@ impl Ledger {
         if doomed.is_empty() {
             return;
         }
+        // Nothing of a network is left when its last object is forgotten.
+        if let Err(error) = kernel.tidy_firewall().await {
+            tracing::warn!(error = %crate::error::chain(&error), "cannot take the firewall away; will try again");
+        }
         let mut forgotten = Changes::default();
         for (key, entry) in doomed {
             let link = entry.object.link();

@@ -122,6 +122,10 @@ impl Kernel for Mortal {
         self.kernel.repair_firewall().await
     }
 
+    async fn tidy_firewall(&self) -> Result<(), Error> {
+        self.kernel.tidy_firewall().await
+    }
+
     async fn is_firewall_silent(&self) -> bool {
         self.kernel.is_firewall_silent().await
     }

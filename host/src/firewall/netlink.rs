@@ -15,7 +15,7 @@ use netlink_packet_netfilter::{
     NetfilterProtoFamily,
     nftables::{
         DataAttribute, ListAttribute, NfTablesMessage, RuleAttribute, RuleMessage,
-        SetElementAttribute, SetElementList, SetElementMessage,
+        SetElementAttribute, SetElementList, SetElementMessage, TableAttribute, TableMessage,
     },
     none::ControlMessage,
 };
@@ -104,6 +104,12 @@ impl Batches {
         control(ControlMessage::BatchEnd, &mut buffer);
         self.socket.send(&buffer)?;
         self.answers()
+    }
+
+    /// Deletes our table with all that is in it.
+    pub(super) fn delete_table(&mut self) -> Result<(), Refusal> {
+        let table = TableMessage { attributes: vec![TableAttribute::Name(TABLE.to_owned())] };
+        self.transact(NetfilterProtoFamily::Inet, [NfTablesMessage::DeleteTable(table)])
     }
 
     /// The rules of our table by number, in order; none if it is not there. A rule that

@@ -14,6 +14,7 @@ use std::{
     fs,
 };
 
+use futures::future::{join_all, try_join_all};
 use rustix::thread::CapabilitySet;
 
 use super::tool;
@@ -57,31 +58,25 @@ const VARIANTS: [Variant; 4] = [
 /// Docker's own bridges. Does nothing where nobody filters forwarded traffic.
 pub(super) async fn let_pass(bridges: &BTreeSet<LinkName>) -> Result<BTreeSet<LinkName>, Refusal> {
     let wanted = rules(bridges);
-    let mut foreign = BTreeSet::new();
-    for variant in &VARIANTS {
-        if !bridges.is_empty() {
-            variant.check_rights()?;
-        }
-        let Some(listing) = variant.list().await else { continue };
-        let script = script(&listing, &wanted);
-        if !script.is_empty() {
-            let script = format!("*filter\n{script}COMMIT\n");
-            tool::run(variant.restore, &["-w", "--noflush"], &script).await?;
-        }
-        foreign.extend(listing.lines().filter_map(docker_bridge));
-    }
+    // Beside each other: what takes time is that they are processes.
+    let listings = try_join_all(VARIANTS.iter().map(|variant| variant.let_pass(&wanted))).await?;
+    let mut foreign = docker_bridges(listings);
     foreign.retain(|bridge| !bridges.contains(bridge));
     Ok(foreign)
 }
 
 /// Docker's own bridges.
 pub(super) async fn foreign() -> BTreeSet<LinkName> {
-    let mut foreign = BTreeSet::new();
-    for variant in &VARIANTS {
-        let listing = variant.list().await.unwrap_or_default();
-        foreign.extend(listing.lines().filter_map(docker_bridge));
-    }
-    foreign
+    docker_bridges(join_all(VARIANTS.iter().map(Variant::list)).await)
+}
+
+fn docker_bridges(listings: Vec<Option<String>>) -> BTreeSet<LinkName> {
+    listings
+        .iter()
+        .flatten()
+        .flat_map(|listing| listing.lines())
+        .filter_map(docker_bridge)
+        .collect()
 }
 
 /// Whether the legacy tables are in use, which announce no changes.
@@ -162,6 +157,20 @@ impl Variant {
             });
         }
         Ok(())
+    }
+
+    /// Has these rules of ours stand here and no others, and returns what stood here before.
+    async fn let_pass(&self, wanted: &BTreeSet<String>) -> Result<Option<String>, Refusal> {
+        if !wanted.is_empty() {
+            self.check_rights()?;
+        }
+        let Some(listing) = self.list().await else { return Ok(None) };
+        let script = script(&listing, wanted);
+        if !script.is_empty() {
+            let script = format!("*filter\n{script}COMMIT\n");
+            tool::run(self.restore, &["-w", "--noflush"], &script).await?;
+        }
+        Ok(Some(listing))
     }
 
     /// The filter table's rules; none where there is no such table or program.

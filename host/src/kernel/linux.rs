@@ -162,6 +162,10 @@ impl Kernel for Linux {
         self.firewall.repair().await
     }
 
+    async fn tidy_firewall(&self) -> Result<(), Error> {
+        self.firewall.tidy().await
+    }
+
     async fn is_firewall_silent(&self) -> bool {
         self.firewall.is_silent().await
     }

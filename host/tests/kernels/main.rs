@@ -11,6 +11,8 @@ mod both;
 mod drift;
 /// Failures at every kernel operation, one by one.
 mod faults;
+/// What comes with the first network and goes with the last.
+mod first_and_last;
 /// What a driver asks for, and what happens without it.
 mod grants;
 /// A kernel that does not answer.

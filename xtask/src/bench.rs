@@ -241,6 +241,11 @@ fn measure_drivers(
         })?;
     }
     steps.step("start the floor", "a driver that does little", |_| floor::start(stage))?;
+    if options.wants(Part::Docker) {
+        steps.step("measure first networks", "docker network create, rm", |live| {
+            docker::measure_first(live, &mut measured.docker, repeat, &all)
+        })?;
+    }
     for (docker, _) in all {
         let command = format!("docker network create --driver {} …", docker.driver());
         steps.step("get ready", &command, |_| docker.prepare())?;

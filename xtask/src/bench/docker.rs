@@ -78,6 +78,28 @@ pub fn compare(crowd: &mut Table, empty: &Table) {
     crowd.add_columns(empty, DRIVERS);
 }
 
+/// Makes and removes the only network of each driver in turn, of which there is none yet.
+pub fn measure_first(
+    live: &mut Live<'_>,
+    table: &mut Table,
+    repeat: u32,
+    drivers: &[(&Docker<'_>, usize)],
+) -> Result<(), Trouble> {
+    for (docker, _) in drivers {
+        docker.network(&mut |_, _| {})?;
+    }
+    for round in 0..repeat * OFTEN {
+        progress(live, round, repeat * OFTEN);
+        for (docker, column) in drivers {
+            docker.network(&mut |what, time| {
+                let which = if what.ends_with("create") { "the first" } else { "the last" };
+                table.record(&format!("{what}, {which}"), *column, time);
+            })?;
+        }
+    }
+    Ok(())
+}
+
 /// Does everything with each driver in turn; what is measured goes to the driver's column.
 pub fn measure(
     live: &mut Live<'_>,

@@ -204,10 +204,11 @@ impl Firewall {
         let port = batches.port()?;
         let state = State {
             held: Held::default(),
-            // Until somebody has looked.
-            stands: true,
+            // A table that an earlier daemon left is not ours to take away until it is known
+            // what it has to hold: see `reset`.
+            stands: false,
             foreign: BTreeSet::new(),
-            passing: None,
+            passing: Some(BTreeSet::new()),
             rules: Vec::new(),
             shortcuts: Shortcuts::default(),
             batches,

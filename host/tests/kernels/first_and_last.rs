@@ -70,6 +70,21 @@ fn what_a_killed_daemon_left_of_the_firewall_is_gone_when_the_next_has_started()
 }
 
 #[test]
+fn what_stands_when_the_next_daemon_starts_is_not_taken_away() {
+    linux(|kernel| async move {
+        sh(DOCKER);
+        let bench = Bench::start(Arc::clone(&kernel) as Arc<dyn Kernel>).await;
+        bench.dispatcher.create_network(&bridge(), network(1)).await.unwrap();
+        let standing = ruleset();
+        drop((bench, kernel));
+        let next = Linux::open().unwrap();
+        // Deletes what the last one had left to delete, before it has looked at the networks.
+        next.tidy_firewall().await.unwrap();
+        assert_eq!(ruleset(), standing);
+    });
+}
+
+#[test]
 fn a_table_of_its_name_is_not_in_the_first_networks_way() {
     linux(|kernel| async move {
         let bench = Bench::start(kernel).await;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use wasmnet_lab::{Host, Place};
 
-use super::docker::{self, BUILT_IN, Docker, FIRST_PORT, OFTEN, OURS, rest};
+use super::docker::{self, BUILT_IN, Docker, FIRST_PORT, MOST_OFTEN, OFTEN, OURS, rest};
 use super::table::Table;
 use super::traffic::{PORT, SAMPLES, Way};
 use super::{Measured, Trouble, progress};
@@ -80,7 +80,7 @@ pub fn measure(
     for round in 0..repeat {
         progress(live, round, repeat);
         let mut record = |what: &str, column, time| measured.macvlan.record(what, column, time);
-        for _ in 0..2 * OFTEN {
+        for _ in 0..MOST_OFTEN {
             for column in columns {
                 drivers[column].network(&mut |what, time| record(what, column, time))?;
                 drivers[column].connection(&mut |what, time| record(what, column, time))?;

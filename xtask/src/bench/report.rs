@@ -118,7 +118,8 @@ fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
          All was measured in one run, under one engine, on one throw-away host, the drivers in \
          turn: each round does a thing with every one of them, and each round another is the \
          first. Numbers are medians of {repeat} rounds (100 ports, many at once: {few}; other \
-         operations of Docker's: {often}; calls: {calls}), with half of the range that the \
+         operations of Docker's: {often}, networks and connections {most_often}; calls: \
+         {calls}), with half of the range that the \
          middle half of the samples is in. What stands behind a ratio is its standard error, \
          from those ranges. The ratios mean something elsewhere, the milliseconds are this \
          machine's. What is left to tidy up after an answer is not counted: there is a rest of \
@@ -128,6 +129,7 @@ fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
         built = built(options),
         few = docker::FEW,
         often = repeat * docker::OFTEN,
+        most_often = repeat * docker::MOST_OFTEN,
         calls = repeat * socket::OFTEN,
     );
     let _ = write!(text, "\n![Ratios of Docker's operations](bench.svg)\n");

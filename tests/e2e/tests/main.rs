@@ -26,6 +26,8 @@ mod hostile;
 mod installed;
 /// Addresses from wasm-ipam.
 mod ipam;
+/// IPv6 beside IPv4, and alone.
+mod ipv6;
 /// Containers come, go and change networks, compared with the built-in driver.
 mod lifecycle;
 /// Containers on the wire of the host's uplink.

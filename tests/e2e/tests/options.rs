@@ -113,40 +113,6 @@ fn without_icc_neighbours_do_not_reach_each_other() {
 }
 
 #[test]
-fn ipv6_works_beside_ipv4() {
-    let site = Site::new();
-    let before = site.host.netns_state();
-    site.network("net1", "--ipv6 --subnet 10.81.1.0/24 --subnet fd81:1::/64");
-    site.container("one", "--network net1 --ip6 fd81:1::10");
-    site.container("two", "--network net1");
-
-    let two = site.address6("two", "net1");
-    assert!(two.starts_with("fd81:1::"), "docker inspect shows {two:?}");
-    site.wait_pings("one", &two);
-    site.wait_pings("two", "fd81:1::10");
-    site.wait_pings("one", "fd81:1::1");
-    site.assert_pings("one", &site.address("two", "net1"));
-    let routes = site.in_container("one", "ip -6 route");
-    assert!(routes.contains("default via fd81:1::1 dev eth0"), "{routes}");
-
-    site.docker("rm --force one two");
-    site.docker("network rm net1");
-    site.assert_nothing_left();
-    assert_same_state(&before, &site.host.netns_state());
-}
-
-#[test]
-fn an_ipv6_neighbour_outside_is_reached_through_masquerade() {
-    let site = Site::new();
-    site.host.sh("echo 1 >/proc/sys/net/ipv6/conf/all/forwarding");
-    site.network("net1", "--ipv6 --subnet 10.81.1.0/24 --subnet fd81:1::/64");
-    site.container("one", "--network net1");
-    // The outside has no route back: only with the host's address it can answer.
-    site.wait_pings("one", &site.lab.outside().address6().to_string());
-    site.wait_pings("one", &site.host.address6().to_string());
-}
-
-#[test]
 fn a_wrong_value_is_refused_by_name_and_changes_nothing() {
     let site = Site::new();
     site.host.run(&["ip", "link", "add", "mine", "type", "veth", "peer", "yours"]);

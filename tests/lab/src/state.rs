@@ -102,7 +102,12 @@ fn difference(before: &str, after: &str) -> String {
             .collect()
     };
     let lines = [only("-", before, after), only("+", after, before)].concat();
-    if lines.is_empty() { "the same lines in another order".to_owned() } else { lines.join("\n") }
+    if !lines.is_empty() {
+        return lines.join("\n");
+    }
+    let moved = before.lines().zip(after.lines()).filter(|(before, after)| before != after);
+    let moved: Vec<_> = moved.map(|(before, after)| format!("- {before}\n+ {after}")).collect();
+    format!("the same lines in another order:\n{}", moved.join("\n"))
 }
 
 fn links(json: &str) -> Vec<String> {
@@ -273,5 +278,7 @@ mod tests {
     #[test]
     fn a_difference_names_the_lines() {
         assert_eq!(difference("a\nb\nb", "b\nc"), "- a\n- b\n+ c");
+        let moved = difference("a\nb\nc", "a\nc\nb");
+        assert_eq!(moved, "the same lines in another order:\n- b\n+ c\n- c\n+ b");
     }
 }

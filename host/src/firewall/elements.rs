@@ -118,6 +118,11 @@ fn of_port(port: &Port) -> Option<Element> {
     }
 }
 
+/// What makes a bridge known as one of Docker's.
+pub(super) fn foreign_bridge(bridge: &LinkName) -> Element {
+    set("foreign", vec![Field::Name(bridge.clone())])
+}
+
 fn set(set: &'static str, key: Vec<Field>) -> Element {
     Element { set, key, data: Vec::new() }
 }

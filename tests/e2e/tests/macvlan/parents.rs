@@ -15,6 +15,11 @@ fn lay_wire(host: &Host) {
         echo 8 >/proc/sys/net/ipv4/conf/wire1/arp_ignore
         ip address add 10.87.0.77/24 dev wire0
         ip link set wire0 up; ip link set wire1 up");
+    // The kernel sees by and by that each has the other.
+    wait_for("the wire", PATIENCE, || {
+        let ends = host.sh("ip -o link show wire0; ip -o link show wire1");
+        ends.matches(" state UP ").count() == 2
+    });
 }
 
 /// The host's own links on wires.

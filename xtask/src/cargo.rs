@@ -12,6 +12,10 @@ use crate::steps::Live;
 
 /// The daemon's program.
 const DAEMON: &str = "wasmnet";
+/// The program of the end-to-end tests.
+const TESTS: &str = "e2e";
+/// How that is built, as a person would type it; the whole workspace's features, as the daemon.
+pub const BUILD_TESTS: &str = "cargo test --workspace --test e2e --no-run";
 
 /// What the daemon is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +33,8 @@ pub enum Error {
     #[error(transparent)]
     Cargo(#[from] command::Error),
     /// Cargo did not say where the program is.
-    #[error("cargo built no program `{DAEMON}`")]
-    NoProgram,
+    #[error("cargo built no program `{0}`")]
+    NoProgram(&'static str),
     /// Cargo did not say where it builds.
     #[error("cargo tells no target directory")]
     NoTarget,
@@ -52,12 +56,21 @@ impl Profile {
 
 /// Builds the daemon and returns its program.
 pub fn build_daemon(live: &mut Live<'_>, profile: Profile) -> Result<PathBuf, Error> {
+    build(live, profile.command(), DAEMON)
+}
+
+/// Builds the end-to-end tests and returns their program.
+pub fn build_tests(live: &mut Live<'_>) -> Result<PathBuf, Error> {
+    build(live, BUILD_TESTS, TESTS)
+}
+
+fn build(live: &mut Live<'_>, command: &str, name: &'static str) -> Result<PathBuf, Error> {
     let mut cargo = cargo();
-    cargo.args(profile.command().split(' ').skip(1));
+    cargo.args(command.split(' ').skip(1));
     // Cargo itself says where the program is: the folder depends on the user's settings.
     cargo.args(["--message-format", "json-render-diagnostics"]);
     let messages = follow(cargo, |line| live.show(line))?;
-    messages.lines().find_map(program).ok_or(Error::NoProgram)
+    messages.lines().find_map(|message| program(message, name)).ok_or(Error::NoProgram(name))
 }
 
 /// Builds a component of this workspace and returns its file. It goes where the build
@@ -130,12 +143,12 @@ pub fn root() -> &'static Path {
     PACKAGE.parent().unwrap_or(&PACKAGE)
 }
 
-/// The daemon's file, if this message of cargo's tells it.
-fn program(message: &str) -> Option<PathBuf> {
+/// The file of a program of this name, if this message of cargo's tells it.
+fn program(message: &str, name: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_daemon = message.get("target")?.get("name")? == DAEMON;
+    let is_it = message.get("target")?.get("name")? == name;
     let file = message.get("executable")?.as_str()?;
-    is_daemon.then(|| PathBuf::from(file))
+    is_it.then(|| PathBuf::from(file))
 }
 
 #[cfg(test)]
@@ -148,9 +161,9 @@ mod tests {
         let other =
             r#"{"reason":"compiler-artifact","target":{"name":"xtask"},"executable":"/t/xtask"}"#;
         let daemon = r#"{"reason":"compiler-artifact","target":{"name":"wasmnet"},"executable":"/t/wasmnet"}"#;
-        assert_eq!(program(library), None);
-        assert_eq!(program(other), None);
-        assert_eq!(program("Compiling"), None);
-        assert_eq!(program(daemon), Some(PathBuf::from("/t/wasmnet")));
+        for message in [library, other, "Compiling"] {
+            assert_eq!(program(message, DAEMON), None, "{message}");
+        }
+        assert_eq!(program(daemon, DAEMON), Some(PathBuf::from("/t/wasmnet")));
     }
 }

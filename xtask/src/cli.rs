@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::steps::{Failed, Steps};
 use crate::{
-    bench, cargo, command, demo, engine, install, python, reference, rust, soak, terminal,
+    bench, cargo, command, demo, engine, install, kernel, python, reference, rust, soak, terminal,
 };
 
 /// The project's chores
@@ -65,6 +65,16 @@ enum Task {
         #[arg(value_enum)]
         suite: engine::Suite,
     },
+    /// Run end-to-end tests on Debian's kernel, in a virtual machine
+    ///
+    /// For what this machine's kernel lacks. The machine has this one's files, and what it writes
+    /// is gone with it. Slow where the processor does not help. Needs root.
+    Kernel {
+        /// Run only tests with one of these in their names [default: those about SCTP, published
+        /// ports, VLANs and ipvlan]
+        #[arg(value_name = "FILTER")]
+        filters: Vec<String>,
+    },
     /// Check formatting, lints, and that docs/contract.md is what `reference` writes
     Check,
     /// Write docs/contract.md, the contract's reference, from wit/
@@ -99,6 +109,9 @@ enum Error {
     /// The engine could not be made.
     #[error(transparent)]
     Engine(#[from] engine::Error),
+    /// The virtual machine could not be made or did not end.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
 }
 
 /// Does what the command line says.
@@ -121,6 +134,7 @@ fn run(task: &Task) -> Result<u8, Error> {
         Task::Test { filters } => test(&mut steps, filters),
         Task::Soak(options) => Ok(soak::run(&mut steps, options)?),
         Task::Engine { suite } => Ok(engine::run(&mut steps, *suite)?),
+        Task::Kernel { filters } => Ok(kernel::run(&mut steps, filters)?),
         Task::Check => check(&mut steps),
         Task::Reference => Ok(reference::write().map(|()| 0)?),
         Task::Ci => {

@@ -57,6 +57,14 @@ pub const TESTS: &[Need] = &[
 pub const ENGINE: &[Need] =
     &[need("debootstrap", &["debootstrap"]), need("unshare", &["util-linux"])];
 
+/// What a virtual machine with another kernel is made with.
+pub const KERNEL: &[Need] = &[
+    need("qemu-system-x86_64", &["qemu-system-x86"]),
+    need("depmod", &["kmod"]),
+    need("modprobe", &["kmod"]),
+    need("cpio", &["cpio"]),
+];
+
 /// What the bench compares with. CNI's programs are not where programs are.
 pub const CNI: &[Need] = &[need("/usr/lib/cni/portmap", &["containernetworking-plugins"])];
 

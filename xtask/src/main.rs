@@ -10,6 +10,7 @@ mod command;
 mod demo;
 mod engine;
 mod install;
+mod kernel;
 mod programs;
 mod python;
 mod reference;

@@ -51,7 +51,8 @@ pub fn table() -> Table {
         "Time of a request to the engine's API, in ms. `start` and `rm` contain the time that \
          the engine takes for the container itself. The floor is a remote driver that does \
          nothing but make and delete bridge and link, by netlink, and answer when it is done: no \
-         firewall, no ports (it ignores them), no records.",
+         firewall, no ports (it ignores them), no records. The first and the last network are \
+         those beside which the driver has no other.",
         &["bridge", "wasm-bridge", "floor"],
         &[("wasm / bridge", OURS, BUILT_IN), ("wasm / floor", OURS, FLOOR)],
     )

@@ -24,8 +24,10 @@ const UDP_IDLE: Duration = Duration::from_secs(120);
 const UDP_FLOWS: usize = 1024;
 /// How long to wait when there is no file descriptor for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What is carried at once: a message of SCTP up to this length stays one.
-const CHUNK: usize = 64 * 1024;
+/// What is carried at once of a stream of bytes; each connection has room for two.
+const CHUNK: usize = 8 * 1024;
+/// And of SCTP, whose messages stay whole up to this length.
+const MESSAGE: usize = 64 * 1024;
 /// Largest UDP datagram.
 const DATAGRAM: usize = 65535;
 
@@ -51,7 +53,8 @@ pub(super) async fn streams(protocol: Protocol, listener: TcpListener, container
 async fn carry(protocol: Protocol, mut outer: TcpStream, container: SocketAddr) -> io::Result<()> {
     let inner = TcpSocket::from_std_stream(super::open(protocol, container)?.into());
     let mut inner = timeout(CONNECT, inner.connect(container)).await??;
-    tokio::io::copy_bidirectional_with_sizes(&mut outer, &mut inner, CHUNK, CHUNK).await?;
+    let room = if protocol == Protocol::Sctp { MESSAGE } else { CHUNK };
+    tokio::io::copy_bidirectional_with_sizes(&mut outer, &mut inner, room, room).await?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::{process::Command, thread};
 use wasmnet_lab::{Place, Server, Transport};
 
 use super::{
-    picture::{Container, Picture},
+    picture::{Container, Endpoint, Picture},
     report::Report,
 };
 use crate::Site;
@@ -88,9 +88,9 @@ fn unpublished(
             container.endpoints.values().any(|own| Some(own.id.as_str()) == endpoint)
         };
         let published: Vec<_> = picture.ports.iter().filter(is_of).collect();
-        let leads_out = |id: &String| picture.networks.get(id).is_some_and(|net| !net.internal);
+        let is_open = |id: &String| picture.networks.get(id).is_some_and(|net| !net.internal);
         let should =
-            if container.endpoints.keys().any(leads_out) { container.ports.len() } else { 0 };
+            if container.endpoints.keys().any(is_open) { container.ports.len() } else { 0 };
         let mut containers: Vec<_> =
             published.iter().map(|port| port["protocol"].as_str()).collect();
         containers.sort_unstable();
@@ -120,6 +120,9 @@ fn unpublished(
             report.count("published ports asked", 1);
             match outside.ask(transport, to) {
                 Ok(seen) if seen.by == container.name => {}
+                Err(_) if is_given_up(container, &log) && !leads_out(site, member, port) => {
+                    report.count("ports whose way back the engine gave up", 1);
+                }
                 other => faults.push(format!("{transport} {to} of {}: {other:?}", container.name)),
             }
         }
@@ -127,10 +130,11 @@ fn unpublished(
     faults
 }
 
-/// Whether the engine has given up a container's ports since its start, as its log tells.
-/// When the way out moves to another network, it revokes the ports there and programs them
-/// here, and if the daemon is killed in between it goes no way back: libnetwork's `sbJoin`
-/// means to, but its deferred roll-back looks at another `err`, and `sbLeave` only warns.
+/// Whether the engine has given up a container's ports or its way out since its start, as its
+/// log tells. When the way out moves to another network, it sets the default route, revokes
+/// the ports there and programs them here, and if the daemon is killed in between it goes no
+/// way back: libnetwork's `sbJoin` means to, but its deferred roll-back looks at another `err`,
+/// and the route goes with the new link; `sbLeave` only warns.
 fn is_given_up(container: &Container, log: &str) -> bool {
     let is_said = |line: &str| {
         ["programming", "revoking"].iter().any(|what| {
@@ -143,6 +147,20 @@ fn is_given_up(container: &Container, log: &str) -> bool {
         line.strip_prefix("time=\"").is_some_and(|time| time > container.started.as_str())
     };
     log.lines().any(|line| is_said(line) && is_since(line))
+}
+
+/// Whether a container's answers leave by the network at which the port is published.
+fn leads_out(site: &Site, member: &Member<'_>, port: &serde_json::Value) -> bool {
+    let is_published = |endpoint: &&Endpoint| port["endpoint"] == endpoint.id.as_str();
+    let Some(endpoint) = member.container.endpoints.values().find(is_published) else {
+        return false;
+    };
+    let outside = site.lab.outside().address().to_string();
+    let route = || Command::new("ip").args(["route", "get", &outside]).output();
+    member.place.within(route).is_ok_and(|output| {
+        let route = String::from_utf8_lossy(&output.stdout);
+        route.contains(&format!(" src {} ", endpoint.address))
+    })
 }
 
 /// The port of all the host's addresses at which one is published.

@@ -231,16 +231,26 @@ fn measure_drivers(
     measured: &mut Measured,
 ) -> Result<(), Failed> {
     let repeat = options.repeat;
-    let (theirs, ours) = (Docker::new(stage, "bridge"), Docker::new(stage, "wasm-bridge"));
-    let floor = Docker::new(stage, floor::NAME);
-    let all = [(&theirs, docker::BUILT_IN), (&ours, docker::OURS), (&floor, docker::FLOOR)];
+    let theirs = Docker::new(stage, docker::BUILT_IN_NAME);
+    let ours = Docker::new(stage, "wasm-bridge");
+    let (floor, nothing) = (Docker::new(stage, floor::NAME), Docker::new(stage, floor::NOTHING));
+    let all = [
+        (&theirs, docker::BUILT_IN),
+        (&ours, docker::OURS),
+        (&floor, docker::FLOOR),
+        (&nothing, docker::NOTHING),
+    ];
     if options.wants(Part::Traffic) {
         // Before the other networks: each driver's traffic is to find its own firewall only.
         steps.step("measure traffic", "iperf3", |live| {
             traffic::measure(live, stage, measured, repeat, &all[..2])
         })?;
     }
-    steps.step("start the floor", "a driver that does little", |_| floor::start(stage))?;
+    steps.step(
+        "start the floor",
+        "a driver that does little, and one that does nothing",
+        |_| floor::start(stage),
+    )?;
     if options.wants(Part::Docker) {
         steps.step("measure first networks", "docker network create, rm", |live| {
             docker::measure_first(live, &mut measured.docker, repeat, &all)
@@ -261,7 +271,7 @@ fn measure_drivers(
         })?;
     }
     if options.crowd {
-        measure_in_our_crowd(steps, options, stage, measured, [&ours, &floor])?;
+        measure_in_our_crowd(steps, options, stage, measured, &all[1..])?;
     }
     if options.wants(Part::Others) {
         peers::measure(steps, stage, &mut measured.peers, repeat)?;
@@ -291,7 +301,7 @@ fn measure_drivers(
         docker::compare(&mut measured.crowd, &measured.docker);
     }
     // The rest of what is there goes with the host.
-    for docker in [&ours, &floor] {
+    for docker in [&ours, &floor, &nothing] {
         let command = format!("docker rm --force {} …", docker.name("idle"));
         // Nothing measured is lost if this fails, but it is told.
         if let Err(failed) = steps.step("clean up", &command, |_| docker.clear()) {
@@ -304,15 +314,16 @@ fn measure_drivers(
     Ok(())
 }
 
-/// Measures our driver, and the floor, beside much that is of ours.
+/// Measures our driver, the first of these, and what is below it, beside much that is of ours.
 fn measure_in_our_crowd(
     steps: &mut Steps,
     options: &Options,
     stage: &Stage,
     measured: &mut Measured,
-    [ours, floor]: [&Docker<'_>; 2],
+    drivers: &[(&Docker<'_>, usize)],
 ) -> Result<(), Failed> {
     let repeat = options.repeat;
+    let Some((ours, _)) = drivers.first() else { return Ok(()) };
     steps.step("make a crowd", crowd::WHAT, |live| crowd::make(live, stage, ours, 200))?;
     if options.wants(Part::Calls) {
         // The first, as it was the last on the empty host: what is compared is to be close.
@@ -322,8 +333,7 @@ fn measure_in_our_crowd(
     }
     if options.wants(Part::Docker) {
         steps.step("measure in the crowd", "docker network, start, rm", |live| {
-            let drivers = [(ours, docker::OURS), (floor, docker::FLOOR)];
-            docker::measure(live, &mut measured.crowd, repeat, &drivers)
+            docker::measure(live, &mut measured.crowd, repeat, drivers)
         })?;
     }
     steps.step("remove the crowd", crowd::WHAT, |live| crowd::remove(live, stage, ours))

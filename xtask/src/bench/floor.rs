@@ -5,6 +5,8 @@
 //! endpoint, by netlink from this process: no firewall, no ports, nothing on disk, no
 //! checks, no sandbox. Like most drivers it answers when what was asked for is done, so a
 //! deletion takes as long as the kernel's.
+//!
+//! Below it is only what answers and makes nothing: what the engine takes by itself.
 
 mod link;
 
@@ -23,36 +25,42 @@ use crate::stage::Stage;
 
 /// Its name in Docker.
 pub const NAME: &str = "bench-floor";
+/// The name of what only answers.
+pub const NOTHING: &str = "bench-nothing";
 
 /// The bridges' gateways, with the subnet's length, by network.
 type Gateways = Mutex<HashMap<String, String>>;
 
-/// Starts the driver. It ends with this process.
+/// Starts both drivers. They end with this process.
 pub fn start(stage: &Stage) -> Result<(), Trouble> {
-    let socket = stage.path_in_run(&format!("docker/plugins/{NAME}.sock"));
+    [NAME, NOTHING].into_iter().try_for_each(|name| listen(stage, name))
+}
+
+fn listen(stage: &Stage, name: &'static str) -> Result<(), Trouble> {
+    let socket = stage.path_in_run(&format!("docker/plugins/{name}.sock"));
     let listener = UnixListener::bind(&socket).map_err(|source| Trouble::Io {
         what: format!("cannot listen at {}", socket.display()),
         source,
     })?;
     let place = stage.on(Place::host)?;
     // Its threads are in the host's network, as it is itself.
-    thread::spawn(move || place.within(|| accept(&listener)));
+    thread::spawn(move || place.within(|| accept(&listener, name)));
     Ok(())
 }
 
-fn accept(listener: &UnixListener) {
+fn accept(listener: &UnixListener, name: &str) {
     let gateways = Gateways::default();
     thread::scope(|scope| {
         for stream in listener.incoming().flatten() {
             // A connection that breaks is the engine's to open again.
-            scope.spawn(|| serve(stream, &gateways));
+            scope.spawn(|| serve(stream, name, &gateways));
         }
     });
 }
 
 /// Answers calls until the engine closes the connection. Each connection has a thread and
 /// a netlink socket of its own, so calls that come in parallel wait in the kernel only.
-fn serve(stream: UnixStream, gateways: &Gateways) -> io::Result<()> {
+fn serve(stream: UnixStream, name: &str, gateways: &Gateways) -> io::Result<()> {
     let links = Links::open()?;
     let mut stream = BufReader::new(stream);
     loop {
@@ -73,7 +81,12 @@ fn serve(stream: UnixStream, gateways: &Gateways) -> io::Result<()> {
         let mut body = vec![0; length];
         stream.read_exact(&mut body)?;
         let body = serde_json::from_slice(&body).unwrap_or_default();
-        let (status, answer) = match answer(&method, &body, gateways, &links) {
+        let method = called(&method);
+        let answer = match name {
+            NOTHING => Ok(idle(method)),
+            _ => answer(method, &body, gateways, &links),
+        };
+        let (status, answer) = match answer {
             Ok(answer) => ("200 OK", answer),
             Err(error) => ("500 Error", json!({ "Err": error.to_string() })),
         };
@@ -87,20 +100,30 @@ fn serve(stream: UnixStream, gateways: &Gateways) -> io::Result<()> {
     }
 }
 
-/// `first` is the request's first line, in lower case.
-fn answer(first: &str, body: &Value, gateways: &Gateways, links: &Links) -> io::Result<Value> {
+/// What a request calls, from its first line in lower case.
+fn called(first: &str) -> &str {
+    let path = first.split(' ').nth(1).unwrap_or_default();
+    path.rsplit('.').next().unwrap_or_default()
+}
+
+/// Makes nothing.
+fn idle(method: &str) -> Value {
+    match method {
+        "activate" => json!({ "Implements": ["NetworkDriver"] }),
+        "getcapabilities" => json!({ "Scope": "local", "ConnectivityScope": "local" }),
+        "createendpoint" => json!({ "Interface": {} }),
+        _ => json!({}),
+    }
+}
+
+fn answer(method: &str, body: &Value, gateways: &Gateways, links: &Links) -> io::Result<Value> {
     // Never held while the kernel works: endpoints come in parallel.
     let gateways = || gateways.lock().unwrap_or_else(PoisonError::into_inner);
     let text = |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let short = |path| text(path).get(..10).unwrap_or_default().to_owned();
     let bridge = format!("fl{}", short("/NetworkID"));
     let [port, peer] = ["fe", "fp"].map(|prefix| format!("{prefix}{}", short("/EndpointID")));
-    let method = first.split(' ').nth(1).and_then(|path| path.rsplit('.').next());
-    match method.unwrap_or_default() {
-        "activate" => return Ok(json!({ "Implements": ["NetworkDriver"] })),
-        "getcapabilities" => {
-            return Ok(json!({ "Scope": "local", "ConnectivityScope": "local" }));
-        }
+    match method {
         "createnetwork" => {
             let gateway = text("/IPv4Data/0/Gateway");
             gateways().insert(bridge.clone(), gateway.to_owned());
@@ -112,7 +135,6 @@ fn answer(first: &str, body: &Value, gateways: &Gateways, links: &Links) -> io::
         }
         "createendpoint" => {
             links.add_veth(&port, &peer, &bridge)?;
-            return Ok(json!({ "Interface": {} }));
         }
         "deleteendpoint" => links.delete(&port)?,
         "join" => {
@@ -125,5 +147,5 @@ fn answer(first: &str, body: &Value, gateways: &Gateways, links: &Links) -> io::
         }
         _ => {}
     }
-    Ok(json!({}))
+    Ok(idle(method))
 }

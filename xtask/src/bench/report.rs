@@ -117,9 +117,9 @@ fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
          {engine}.\n\n\
          All was measured in one run, under one engine, on one throw-away host, the drivers in \
          turn: each round does a thing with every one of them, and each round another is the \
-         first. Numbers are medians of {repeat} rounds (100 ports, many at once: {few}; other \
-         operations of Docker's: {often}, networks and connections {most_often}; calls: \
-         {calls}), with half of the range that the \
+         first. Numbers are medians of {repeat} rounds (operations of Docker's: {often}, networks \
+         and connections {most_often}, 10 at once {tens}, 50 at once and 100 ports of the \
+         built-in driver {few}; calls: {calls}), with half of the range that the \
          middle half of the samples is in. What stands behind a ratio is its standard error, \
          from those ranges. The ratios mean something elsewhere, the milliseconds are this \
          machine's. What is left to tidy up after an answer is not counted: there is a rest of \
@@ -127,7 +127,8 @@ fn text(machine: &Machine, options: &Options, measured: &Measured) -> String {
          starts a proxy for each published port.\n",
         command = options.command(),
         built = built(options),
-        few = docker::FEW,
+        few = docker::FEW.min(*repeat),
+        tens = repeat * docker::TENS,
         often = repeat * docker::OFTEN,
         most_often = repeat * docker::MOST_OFTEN,
         calls = repeat * socket::OFTEN,

@@ -3,7 +3,7 @@
 //! The engine makes them, so that it, too, has all of them to think of.
 
 use super::Trouble;
-use super::docker::Docker;
+use super::docker::{Docker, rest};
 use crate::stage::Stage;
 use crate::steps::Live;
 
@@ -43,8 +43,13 @@ pub fn make(
     Ok(())
 }
 
-/// Removes it.
+/// Removes it, and waits until the kernel has deleted its bridges.
 pub fn remove(live: &mut Live<'_>, stage: &Stage, docker: &Docker<'_>) -> Result<(), Trouble> {
+    let bridges = || {
+        let list = ["ip", "-o", "link", "show", "type", "bridge"];
+        stage.on(|host| host.run(&list).lines().count())
+    };
+    let others = bridges()?.saturating_sub(NETWORKS.into());
     for number in 0..CONTAINERS {
         live.show(&format!("container {} of {CONTAINERS}", number + 1));
         docker.remove(&docker.name(&format!("{CONTAINER}{number}")))?;
@@ -53,6 +58,10 @@ pub fn remove(live: &mut Live<'_>, stage: &Stage, docker: &Docker<'_>) -> Result
         live.show(&format!("network {} of {NETWORKS}", number + 1));
         stage.on(|_| ())?;
         docker.remove_network(&docker.name(&format!("{NETWORK}{number}")))?;
+    }
+    live.show("the kernel");
+    while bridges()? > others {
+        rest();
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The calls at the plugin socket: what is ours of Docker's operations.
 
+use std::ops::Range;
+
 use super::docker::rest;
 use super::plugin::{Endpoint, Plugin, id};
 use super::table::Table;
@@ -20,7 +22,7 @@ const CALL: usize = 0;
 const SANDBOX: usize = 1;
 
 /// How often each is made in a repetition: they take little.
-pub const OFTEN: u32 = 5;
+pub const OFTEN: u32 = 10;
 /// How many ports endpoints publish.
 const PORTS: [u16; 3] = [0, 10, 100];
 /// The first host port.
@@ -35,7 +37,8 @@ pub fn table() -> Table {
         "Calls",
         "Time of calls at the daemon's socket, without an engine, in ms. A container that \
          comes is CreateEndpoint, Join and Program(ExternalConnectivity), one that goes is \
-         Revoke, Leave and DeleteEndpoint.",
+         Revoke, Leave and DeleteEndpoint. With a crowd, half of those on the empty host come \
+         before it, half after it.",
         &["empty host", "in a crowd"],
         &[("crowd / empty", CROWD, EMPTY)],
     )
@@ -61,12 +64,13 @@ pub fn measure(
     live: &mut Live<'_>,
     stage: &Stage,
     measured: &mut Measured,
-    repeat: u32,
+    rounds: &Range<u32>,
     column: usize,
 ) -> Result<(), Trouble> {
     let mut plugin = Plugin::connect(stage, "wasm-bridge")?;
-    for round in 0..repeat * OFTEN {
-        progress(live, round, repeat * OFTEN);
+    let end = rounds.end * OFTEN;
+    for round in rounds.start * OFTEN..end {
+        progress(live, round, end);
         let network = id(KIND, round);
         rest();
         let time = plugin.create_network(&network, SUBNET)?;

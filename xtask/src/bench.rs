@@ -1,8 +1,8 @@
 //! The bench: our bridge beside Docker's own, on one host, under one engine, in one run.
 //!
-//! Each repetition does a thing with the built-in driver and then with ours, so that what
-//! else the machine does hits both. What is compared is the ratio; milliseconds are the
-//! machine's.
+//! Each repetition does a thing with the built-in driver, with ours and with the floor in turn,
+//! so that what else the machine does hits all of them. What is compared is the ratio;
+//! milliseconds are the machine's.
 
 mod addresses;
 mod attack;

@@ -1,4 +1,5 @@
-//! In which order things are measured.
+//! In which order things are measured: what is compared comes close together, or half before and
+//! half after what it is compared with; and what nobody can tidy up quickly comes last.
 
 use std::ops::Range;
 use std::path::Path;
@@ -75,7 +76,8 @@ fn measure_drivers(
     let after = before.end..repeat;
     measure_alone(steps, options, stage, measured, &all, before)?;
     if options.crowd {
-        measure_in_our_crowd(steps, options, stage, measured, &all[1..])?;
+        let [_, ours_and_below @ ..] = &all;
+        measure_in_our_crowd(steps, options, stage, measured, ours_and_below)?;
         measure_alone(steps, options, stage, measured, &all, after)?;
     }
     if options.wants(Part::Others) {
@@ -150,10 +152,9 @@ fn measure_in_our_crowd(
     options: &Options,
     stage: &Stage,
     measured: &mut Measured,
-    drivers: &[(&Docker<'_>, usize)],
+    drivers: &[(&Docker<'_>, usize); 3],
 ) -> Result<(), Failed> {
-    let repeat = options.repeat;
-    let Some((ours, _)) = drivers.first() else { return Ok(()) };
+    let (repeat, [(ours, _), ..]) = (options.repeat, drivers);
     steps.step("make a crowd", crowd::WHAT, |live| crowd::make(live, stage, ours, 200))?;
     if options.wants(Part::Calls) {
         steps.step("measure the calls", "wasm-bridge.sock", |live| {
